@@ -1,0 +1,119 @@
+/* The configuration: one YAML file, the one source of settings, read at start and on reload. One schema
+ * table (config_schema.c) types, ranges, defaults and documents every key; config.c walks libyaml's
+ * document with it. The shipped etc/qzd.yaml shows every key with its default and a comment. */
+#ifndef DAEMON_CONFIG_H
+#define DAEMON_CONFIG_H
+
+#include "selfplay/settings.h"
+#include "storage/error.h"
+#include "trainer/net/net.h"
+#include "trainer/train.h"
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { CONFIG_MAX_SCHEDULE = 16, CONFIG_MAX_SUITES = 8, CONFIG_AUTO = 0 };
+
+/* A number by generation of the net being trained: linear between points, constant outside them. A plain
+ * number in YAML is one point. */
+struct config_schedule {
+    uint32_t n;
+    uint32_t generation[CONFIG_MAX_SCHEDULE]; /* rising */
+    double value[CONFIG_MAX_SCHEDULE];
+};
+double config_schedule_at(const struct config_schedule *schedule, uint32_t generation);
+
+enum config_gate { CONFIG_GATE_NONE };
+enum config_role { CONFIG_ROLE_NONE };
+
+struct config {
+    char state_dir[PATH_MAX];
+    char game[32];
+    int64_t seed; /* of the run; fixed by the store at its first start */
+
+    struct { /* network: used for a new net only */
+        uint32_t blocks, filters, se_ratio, value_filters, value_hidden;
+        enum net_value_head value;
+    } network;
+
+    struct selfplay_settings selfplay_settings; /* search: and selfplay.resign */
+
+    struct { /* selfplay */
+        uint32_t workers;          /* CONFIG_AUTO: one a core slot */
+        uint32_t games_per_worker; /* CONFIG_AUTO: 32 */
+        uint32_t cache_entries;    /* per worker */
+    } selfplay;
+
+    struct { /* targets, teacher */
+        struct config_schedule q_ratio;
+        enum q_kind q;
+        double lambda;
+    } targets;
+    struct {
+        char net[PATH_MAX];        /* "none", a net id, a sha256 prefix or a file */
+        struct config_schedule policy_ratio, value_ratio;
+        double temperature;
+    } teacher;
+
+    struct { /* training */
+        struct train_params params; /* threads CONFIG_AUTO: half of the slots, at least one */
+        int64_t first_positions;    /* due at so many positions, */
+        int64_t every_min;          /* then each max(every_min, every_share * all), */
+        double every_share;
+        int64_t every_max;          /* but at most every_max */
+        struct {                    /* KataGo's growing window over N positions in all:
+                                       W(N) = c (1 + beta ((N / c)^alpha - 1) / alpha), at most N */
+            double c, alpha, beta;
+        } window;
+        uint32_t held_out;          /* one game in so many is held out; 0 = none */
+    } training;
+
+    struct { /* evaluation */
+        double share;               /* of the machine, as a debt account */
+        uint32_t n_suites;
+        char suites[CONFIG_MAX_SUITES][PATH_MAX];
+        uint32_t nodes;             /* of searches in suites */
+        enum config_gate gate;
+    } evaluation;
+
+    struct { /* control */
+        char socket[PATH_MAX];      /* "auto" is resolved to <state_dir>/qzd.sock */
+    } control;
+
+    enum config_role cluster_role;
+};
+
+/* All that is wrong with a file, one line each ("file:line:column: what, and what would be right"). */
+struct config_problems {
+    uint32_t n;
+    char *text; /* malloced; lines ended by \n */
+};
+void config_problems_finish(struct config_problems *problems);
+
+/* Defaults alone: state in ./state, as `etc/start` runs it. */
+void config_default(struct config *ret);
+/* Read a file; keys that are missing have their defaults. Relative paths in it count from the working directory.
+ * Returns 0; ERROR_INVALID with every problem listed; ERROR_NOT_FOUND or ERROR_IO with one. *ret is
+ * written on success only. */
+int config_load(const char *path, struct config *ret, struct config_problems *ret_problems);
+int config_parse(const char *text, size_t size, const char *name, struct config *ret,
+                 struct config_problems *ret_problems);
+
+/* What differs between two configurations, key by key in the schema's order: full key
+ * ("targets.q_ratio"), both values as JSON, and whether the new one needs a restart to take effect. */
+struct config_change {
+    const char *key; /* static */
+    char *old_value, *new_value;
+    bool needs_restart;
+};
+/* Returns how many; *ret_changes is malloced, freed by config_changes_free. Negative: out of memory. */
+int config_diff(const struct config *a, const struct config *b, struct config_change **ret_changes);
+void config_changes_free(struct config_change *changes, int n);
+/* The whole configuration as JSON, malloced; and one key's value (NULL: no such key). */
+char *config_json(const struct config *config);
+char *config_get_json(const struct config *config, const char *key);
+/* Reference text: every key with type, range, default and meaning ("qzd check-config --keys"). */
+char *config_reference(void);
+
+#endif

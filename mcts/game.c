@@ -1,0 +1,1 @@
+#include "mcts/game.h"

@@ -1,0 +1,25 @@
+/* The settings that shape a game's records, and their JSON, which stands in searches.settings and goes
+ * to workers: whoever reads a store knows exactly how its positions were searched. */
+#ifndef SELFPLAY_SETTINGS_H
+#define SELFPLAY_SETTINGS_H
+
+#include "mcts/search.h"
+#include "storage/error.h"
+
+struct selfplay_settings {
+    struct search_params search;
+    struct temperature_params temperature;
+    float fast_share;        /* playout caps: share of moves searched with fast_nodes; 0 = none */
+    uint32_t fast_nodes;     /* such searches have no noise and feed no policy target */
+    float resign_threshold;  /* resign when q (root) <= -threshold; 0 = never */
+    uint32_t resign_plies;   /* ... in that many of the side's own moves in a row */
+    float resign_playout;    /* share of games played out all the same, for the false-resign rate */
+};
+extern const struct selfplay_settings selfplay_settings_default;
+
+/* Canonical JSON (sorted keys, shortest floats that read back equal), malloced; NULL: out of memory. */
+char *selfplay_settings_json(const struct selfplay_settings *settings);
+/* Every key must be there, typed and in range. */
+int selfplay_settings_parse(const char *json, struct selfplay_settings *ret, struct error *err);
+
+#endif

@@ -1,0 +1,24 @@
+/* The policy column: integer visits of the moves searched. Bytes are LEB128 varint pairs (action
+ * minus the previous action, visits) in ascending order of action, moves without visits left out. A
+ * first byte of 0 says plain pairs follow, 1 that a zlib stream of them follows (used where it is
+ * smaller). Both are decoded everywhere. */
+#ifndef STORAGE_POLICY_H
+#define STORAGE_POLICY_H
+
+#include "storage/error.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct policy_entry {
+    uint16_t action;
+    uint32_t visits;
+};
+
+/* Encode n entries, actions ascending and distinct; entries with 0 visits are left out. Writes at
+ * most RECORD_MAX_POLICY bytes into ret_bytes. Returns the length or an error code. */
+int policy_encode(const struct policy_entry *entries, uint32_t n, uint8_t *ret_bytes);
+/* Decode into at most max entries. Any input is safe. Returns how many, or ERROR_CORRUPT. */
+int policy_decode(const uint8_t *bytes, size_t size, struct policy_entry *ret_entries, uint32_t max);
+
+#endif
