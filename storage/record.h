@@ -43,7 +43,8 @@ struct record_start { /* strings borrowed */
     uint32_t worker;
     int64_t seed;
     const char *opening;
-    int64_t started_at; /* Unix ms */
+    uint32_t first_side; /* to move at ply 0, after the opening: 0 = the first player, 1 */
+    int64_t started_at;  /* Unix ms */
 };
 
 struct record_position {

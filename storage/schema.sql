@@ -43,6 +43,7 @@ CREATE TABLE games(
     worker               INTEGER NOT NULL,
     seed                 INTEGER NOT NULL,         -- with net and settings it determines every move
     opening              TEXT    NOT NULL,         -- where play began, '' = the usual start
+    first_side           INTEGER NOT NULL CHECK(first_side IN (0, 1)), -- to move at ply 0; 0 = the first player
     started_at           INTEGER NOT NULL,
     finished_at          INTEGER,
     plies                INTEGER NOT NULL,         -- moves played after the opening

@@ -85,6 +85,7 @@ int store_abandon_game(struct store *store, const char *uid, struct error *err);
 struct store_unfinished {
     char uid[RECORD_UID_BYTES];
     const char *opening;
+    uint32_t first_side; /* to move at ply 0: 0 = the first player */
     int64_t seed;
     uint32_t n_actions;
     const uint16_t *actions;
@@ -100,6 +101,7 @@ struct store_game {
     int64_t seq;
     char uid[RECORD_UID_BYTES];
     char *opening;
+    uint32_t first_side; /* to move at ply 0: 0 = the first player */
     int64_t seed;
     int8_t first_player_outcome;
     bool held_out;
