@@ -38,11 +38,16 @@ struct net_arch {
 };
 /* Fill in the game's part; 0 or ERROR_INVALID with the first impossible number named. */
 int net_arch_for_game(struct net_arch *arch, const struct game *game, struct error *err);
+/* Every number in its range? 0 or ERROR_INVALID with the first impossible number named. */
+int net_arch_check(const struct net_arch *arch, struct error *err);
 bool net_arch_equal(const struct net_arch *a, const struct net_arch *b);
 /* JSON object {"game":..., "blocks":..., ...}; malloced, NULL: out of memory. */
 char *net_arch_json(const struct net_arch *arch);
+/* The reverse: 0 or ERROR_INVALID; an unknown, missing or double key is refused. */
+int net_arch_parse(const char *json, struct net_arch *ret, struct error *err);
 uint32_t net_value_outputs(const struct net_arch *arch); /* 3 or 1 */
 uint32_t net_policy_size(const struct net_arch *arch);   /* policy_planes * height * width */
+size_t net_arch_params(const struct net_arch *arch);     /* floats of such a net */
 /* Multiply-adds of one evaluation by direct convolution. */
 double net_arch_macs(const struct net_arch *arch);
 
@@ -73,7 +78,8 @@ struct net {
     float *params;        /* 64-byte aligned */
 };
 
-/* A net with all parameters 0 but BN gamma and var 1. NULL: out of memory. */
+/* A net with all parameters 0 but BN gamma and var 1. NULL: out of memory, or an arch that
+ * net_arch_check() refuses. */
 struct net *net_create(const struct net_arch *arch);
 struct net *net_copy(const struct net *net);
 void net_destroy(struct net *net); /* NULL is allowed */
