@@ -16,20 +16,28 @@ int error_set(struct error *err, int code, const char *format, ...)
     return code;
 }
 
+/* Append as much of text as fits. */
+static void append(struct error *err, const char *text)
+{
+    size_t used = strlen(err->text);
+    size_t n = strnlen(text, sizeof err->text - 1 - used);
+    memcpy(err->text + used, text, n);
+    err->text[used + n] = '\0';
+}
+
 int error_prefix(struct error *err, int code, const char *format, ...)
 {
     if (err != NULL) {
-        char rest[sizeof err->text];
-        memcpy(rest, err->text, sizeof rest);
-        rest[sizeof rest - 1] = '\0';
+        struct error rest = *err;
+        rest.text[sizeof rest.text - 1] = '\0';
         va_list arguments;
         va_start(arguments, format);
-        int n = vsnprintf(err->text, sizeof err->text, format, arguments);
-        va_end(arguments);
-        size_t used = n < 0 ? 0 : (size_t)n;
-        if (used < sizeof err->text) {
-            snprintf(err->text + used, sizeof err->text - used, ": %s", rest);
+        if (vsnprintf(err->text, sizeof err->text, format, arguments) < 0) {
+            err->text[0] = '\0';
         }
+        va_end(arguments);
+        append(err, ": ");
+        append(err, rest.text);
     }
     return code;
 }
@@ -39,8 +47,8 @@ const char *error_text(int code)
     switch (code) {
     case 0:
         return "no error";
-#define X(name, value, text)                                                                       \
-    case name:                                                                                     \
+#define X(name, value, text) \
+    case name:               \
         return text;
         ERROR_CODES(X)
 #undef X

@@ -5,20 +5,20 @@
 #define STORAGE_ERROR_H
 
 /* name, value, text */
-#define ERROR_CODES(X)                                                                             \
-    X(ERROR_NO_MEMORY, -1, "out of memory")                                                        \
-    X(ERROR_IO, -2, "input/output error")                                                          \
-    X(ERROR_FULL, -3, "no space left")                                                             \
-    X(ERROR_INVALID, -4, "invalid input")                                                          \
-    X(ERROR_NOT_FOUND, -5, "not found")                                                            \
-    X(ERROR_VERSION, -6, "of another version")                                                     \
-    X(ERROR_BUSY, -7, "in use")                                                                    \
-    X(ERROR_CONFLICT, -8, "already there with other content")                                      \
-    X(ERROR_CORRUPT, -9, "damaged")                                                                \
-    X(ERROR_UNSUPPORTED, -10, "not supported here")                                                \
-    X(ERROR_CANCELLED, -11, "stopped on request")                                                  \
-    X(ERROR_DIVERGED, -12, "training diverged")                                                    \
-    X(ERROR_TIMEOUT, -13, "took too long")                                                         \
+#define ERROR_CODES(X)                                        \
+    X(ERROR_NO_MEMORY, -1, "out of memory")                   \
+    X(ERROR_IO, -2, "input/output error")                     \
+    X(ERROR_FULL, -3, "no space left")                        \
+    X(ERROR_INVALID, -4, "invalid input")                     \
+    X(ERROR_NOT_FOUND, -5, "not found")                       \
+    X(ERROR_VERSION, -6, "of another version")                \
+    X(ERROR_BUSY, -7, "in use")                               \
+    X(ERROR_CONFLICT, -8, "already there with other content") \
+    X(ERROR_CORRUPT, -9, "damaged")                           \
+    X(ERROR_UNSUPPORTED, -10, "not supported here")           \
+    X(ERROR_CANCELLED, -11, "stopped on request")             \
+    X(ERROR_DIVERGED, -12, "training diverged")               \
+    X(ERROR_TIMEOUT, -13, "took too long")                    \
     X(ERROR_PERMISSION, -14, "permission denied")
 
 enum error_code {

@@ -11,9 +11,9 @@
 #include <stdint.h>
 
 enum {
-    RECORD_UID_BYTES = 33,      /* 32 hex digits and NUL */
-    RECORD_SHA256_BYTES = 65,   /* 64 hex digits and NUL */
-    RECORD_MAX_POLICY = 2048,   /* longest encoded policy in bytes */
+    RECORD_UID_BYTES = 33,    /* 32 hex digits and NUL */
+    RECORD_SHA256_BYTES = 65, /* 64 hex digits and NUL */
+    RECORD_MAX_POLICY = 2048, /* longest encoded policy in bytes */
     RECORD_MAX_PLIES = 4096,
     RECORD_MAX_BYTES = 4 << 20, /* longest packed game; a position is far below 8 KiB */
 };
@@ -26,7 +26,11 @@ int game_kind_parse(const char *text);
 const char *position_kind_text(enum position_kind kind);
 int position_kind_parse(const char *text);
 
-enum { PROVEN_NONE = 2 }; /* `proven` of a position that no proof decided */
+enum {
+    PROVEN_NONE = 2, /* `proven` of a position that no proof decided */
+    RECORD_NO_ACTION =
+        0xffff, /* `best_action` of a position that was not searched; no action has this number */
+};
 
 struct record_search { /* strings borrowed */
     const char *net_sha256;
@@ -50,7 +54,7 @@ struct record_start { /* strings borrowed */
 struct record_position {
     uint32_t ply;
     uint16_t action;
-    uint16_t best_action;
+    uint16_t best_action; /* or RECORD_NO_ACTION */
     float q, d, best_q, best_d, greedy_q, greedy_d, played_q, played_d;
     float v, v_d, m;
     uint32_t nodes;

@@ -47,10 +47,10 @@ struct store_net {
     int64_t parent_id; /* 0 = none */
     char sha256[RECORD_SHA256_BYTES];
     char game[32];
-    char *arch;      /* JSON */
+    char *arch; /* JSON */
     char origin[32];
     int64_t created_at;
-    char file[128];  /* relative to the state directory */
+    char file[128]; /* relative to the state directory */
     char state[16];
 };
 void store_net_finish(struct store_net *net); /* frees what it owns */
@@ -71,8 +71,8 @@ enum store_put { STORE_ADDED = 0, STORE_KNOWN = 1 }; /* non-negative results of 
  * (there with other content, nothing done), or another error. store_put_end sets the seq and z of
  * all positions and adds the game to the tallies; its plies must equal the positions that are
  * there. held_out_one_in as in record_uid_held_out. */
-int store_put_start(struct store *store, const struct record_start *start,
-                    uint32_t held_out_one_in, struct error *err);
+int store_put_start(struct store *store, const struct record_start *start, uint32_t held_out_one_in,
+                    struct error *err);
 int store_put_position(struct store *store, const char *uid, const struct record_search *search,
                        const struct record_position *position, struct error *err);
 int store_put_end(struct store *store, const char *uid, const struct record_end *end,
@@ -89,7 +89,7 @@ struct store_unfinished {
     int64_t seed;
     uint32_t n_actions;
     const uint16_t *actions;
-    int32_t would_resign_ply;  /* -1: not yet, as stored rows tell */
+    int32_t would_resign_ply; /* -1: not yet, as stored rows tell */
 };
 int store_unfinished_games(struct store *store,
                            int (*each)(const struct store_unfinished *game, void *context),
@@ -120,13 +120,13 @@ int store_get_game(struct store *store, int64_t id, struct store_game *ret, stru
 
 /* ---- counts that decide ---- */
 struct store_counts {
-    int64_t last_seq;             /* newest finished game, 0 = none */
-    int64_t positions;            /* full searches (and imports) in finished games, ever */
+    int64_t last_seq;              /* newest finished game, 0 = none */
+    int64_t positions;             /* full searches (and imports) in finished games, ever */
     int64_t positions_at_training; /* all_positions of the newest finished training, 0 = none */
-    int64_t games;                /* finished */
+    int64_t games;                 /* finished */
     int64_t unfinished;
-    uint64_t next_game;           /* number of the next game to hand out */
-    int64_t samples;              /* drawn by finished trainings, ever */
+    uint64_t next_game; /* number of the next game to hand out */
+    int64_t samples;    /* drawn by finished trainings, ever */
 };
 int store_read_counts(struct store *store, struct store_counts *ret, struct error *err);
 /* The window of at most `positions` full positions that ends with last_seq: its first seq and how
