@@ -1,1 +1,25 @@
-# tests of integration
+# integration_test(NAME): tests/integration/test_NAME.py, a real daemon on a scratch directory.
+find_package(Python3 COMPONENTS Interpreter)
+function(integration_test name)
+  if(NOT Python3_FOUND)
+    return()
+  endif()
+  add_test(NAME integration_${name}
+           COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/integration/test_${name}.py)
+  set(slowness 1)
+  if(QZD_SANITIZE OR QZD_COVERAGE)
+    set(slowness 6)
+  endif()
+  set_tests_properties(integration_${name} PROPERTIES TIMEOUT 900 LABELS integration
+    ENVIRONMENT "QZD_BUILD_DIR=${CMAKE_BINARY_DIR};QZD_TEST_SLOWNESS=${slowness}")
+endfunction()
+
+integration_test(learns)
+integration_test(restart)
+integration_test(kill)
+integration_test(reload)
+integration_test(refuses)
+integration_test(notify)
+integration_test(qzctl)
+integration_test(diverges)
+integration_test(tictactoe)
