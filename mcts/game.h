@@ -17,13 +17,13 @@
 #include <stdint.h>
 
 enum {
-    GAME_MAX_ACTIONS = 1858,      /* largest n_actions of any game */
-    GAME_MAX_LEGAL = 224,         /* chess has positions with 218 legal moves */
-    GAME_MAX_STATE_BYTES = 2048,  /* largest state_bytes of any game */
-    GAME_MAX_POLICY = 80 * 64,    /* largest policy_planes * height * width */
-    GAME_MAX_ACTION_TEXT = 8,     /* longest action in text, its NUL included */
-    GAME_MAX_OPENING_TEXT = 512,  /* longest opening, its NUL included */
-    GAME_MAX_DRAWING = 2048,      /* longest game->draw() text, its NUL included */
+    GAME_MAX_ACTIONS = 1858,     /* largest n_actions of any game */
+    GAME_MAX_LEGAL = 224,        /* chess has positions with 218 legal moves */
+    GAME_MAX_STATE_BYTES = 2048, /* largest state_bytes of any game */
+    GAME_MAX_POLICY = 80 * 64,   /* largest policy_planes * height * width */
+    GAME_MAX_ACTION_TEXT = 8,    /* longest action in text, its NUL included */
+    GAME_MAX_OPENING_TEXT = 512, /* longest opening, its NUL included */
+    GAME_MAX_DRAWING = 2048,     /* longest game->draw() text, its NUL included */
 };
 
 /* Memory for a state of any game, aligned for all of them. */
@@ -40,16 +40,16 @@ struct game_key {
 };
 
 struct game {
-    const char *name;       /* as in config and store: "connect4" */
-    const char *title;      /* for people: "Connect Four" */
-    uint32_t n_actions;     /* length of the action space */
-    uint32_t max_legal;     /* most legal actions in any position, <= GAME_MAX_LEGAL */
-    uint32_t max_plies;     /* no game is longer, counted from its opening */
-    size_t state_bytes;     /* <= GAME_MAX_STATE_BYTES */
-    bool has_mirror;        /* left-right mirror images are equivalent */
+    const char *name;   /* as in config and store: "connect4" */
+    const char *title;  /* for people: "Connect Four" */
+    uint32_t n_actions; /* length of the action space */
+    uint32_t max_legal; /* most legal actions in any position, <= GAME_MAX_LEGAL */
+    uint32_t max_plies; /* no game is longer, counted from its opening */
+    size_t state_bytes; /* <= GAME_MAX_STATE_BYTES */
+    bool has_mirror;    /* left-right mirror images are equivalent */
 
     /* The net's input and output. */
-    uint32_t n_planes;      /* input is [n_planes][height][width] of floats */
+    uint32_t n_planes; /* input is [n_planes][height][width] of floats */
     uint32_t height;
     uint32_t width;
     uint32_t policy_planes; /* policy output is [policy_planes][height][width] logits */
@@ -68,7 +68,7 @@ struct game {
      * opponent just won), 0, +1. */
     bool (*over)(const void *state, int *ret_value);
 
-    void (*play)(void *state, uint16_t action); /* action must be legal */
+    void (*play)(void *state, uint16_t action);  /* action must be legal */
     uint32_t (*side_to_move)(const void *state); /* 0 = the player who moves first from the start */
     uint32_t (*ply)(const void *state);          /* moves since the usual start, opening included */
     struct game_key (*key)(const void *state);

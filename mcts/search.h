@@ -18,9 +18,9 @@
 #include <stdint.h>
 
 struct search_params {
-    uint32_t nodes;           /* the root's N when the search ends, its own evaluation included; >= 2 */
-    float cpuct;              /* > 0 */
-    float fpu_reduction;      /* >= 0 */
+    uint32_t nodes;      /* the root's N when the search ends, its own evaluation included; >= 2 */
+    float cpuct;         /* > 0 */
+    float fpu_reduction; /* >= 0 */
     float fpu_reduction_root; /* >= 0 */
     float noise_alpha;        /* Dirichlet alpha = noise_alpha / number of legal moves; > 0 */
     float noise_share;        /* share of noise in the root priors; 0 = none */
@@ -43,22 +43,22 @@ struct search_move {
     uint32_t visits; /* the policy target: child visits, after rule 4's changes for proofs */
     uint32_t n;      /* the child's true N */
     float prior;     /* the net's, without noise */
-    float q;         /* the child's value for the root's mover: -W/N, proven value, or (no visit) v's fpu */
+    float q; /* the child's value for the root's mover: -W/N, proven value, or (no visit) v's fpu */
     float d;
     bool proven;
 };
 
 struct search_result {
-    uint32_t nodes;         /* root N: params.nodes, or fewer where a proof stopped the search */
-    float q, d;             /* root mean: W/N, D/N; proven value where proven */
-    float best_q, best_d;   /* of the best child (rule 3) */
+    uint32_t nodes;       /* root N: params.nodes, or fewer where a proof stopped the search */
+    float q, d;           /* root mean: W/N, D/N; proven value where proven */
+    float best_q, best_d; /* of the best child (rule 3) */
     float greedy_q, greedy_d;
-    float v, v_d, m;        /* raw net output at the root; never overwritten by a proof */
-    float kld;              /* KL(visits || prior), nats, over legal moves */
+    float v, v_d, m; /* raw net output at the root; never overwritten by a proof */
+    float kld;       /* KL(visits || prior), nats, over legal moves */
     bool proven;
-    int8_t proven_value;    /* -1, 0, 1 where proven */
-    uint16_t best_action;   /* most visits; ties: higher value, then lower action */
-    uint32_t n_moves;       /* legal moves, ascending */
+    int8_t proven_value;  /* -1, 0, 1 where proven */
+    uint16_t best_action; /* most visits; ties: higher value, then lower action */
+    uint32_t n_moves;     /* legal moves, ascending */
     struct search_move moves[GAME_MAX_LEGAL];
 };
 
@@ -102,7 +102,8 @@ void search_apply(struct search *search, const struct evaluation *evaluation);
 void search_result(const struct search *search, struct search_result *ret);
 
 /* The line of best moves from the root, at most max; returns its length. */
-uint32_t search_principal_variation(const struct search *search, uint16_t *ret_actions, uint32_t max);
+uint32_t search_principal_variation(const struct search *search, uint16_t *ret_actions,
+                                    uint32_t max);
 
 /* The move to play: drawn with probability proportional to visits^(1/tau), counter-based on
  * (seed, ply); tau 0: best_action. Returns an index into result->moves. */

@@ -1,1 +1,2 @@
 # tests of mcts
+bench(search mcts)
