@@ -39,7 +39,7 @@ struct config {
 
     struct selfplay_settings selfplay_settings; /* search: and selfplay.resign */
 
-    struct { /* selfplay */
+    struct {                       /* selfplay */
         uint32_t workers;          /* CONFIG_AUTO: one a core slot */
         uint32_t games_per_worker; /* CONFIG_AUTO: 32 */
         uint32_t cache_entries;    /* per worker */
@@ -51,34 +51,34 @@ struct config {
         double lambda;
     } targets;
     struct {
-        char net[PATH_MAX];        /* "none", a net id, a sha256 prefix or a file */
+        char net[PATH_MAX]; /* "none", a net id, a sha256 prefix or a file */
         struct config_schedule policy_ratio, value_ratio;
         double temperature;
     } teacher;
 
-    struct { /* training */
+    struct {                        /* training */
         struct train_params params; /* threads CONFIG_AUTO: half of the slots, at least one */
         int64_t first_positions;    /* due at so many positions, */
         int64_t every_min;          /* then each max(every_min, every_share * all), */
         double every_share;
-        int64_t every_max;          /* but at most every_max */
-        struct {                    /* KataGo's growing window over N positions in all:
+        int64_t every_max; /* but at most every_max */
+        struct {           /* KataGo's growing window over N positions in all:
                                        W(N) = c (1 + beta ((N / c)^alpha - 1) / alpha), at most N */
             double c, alpha, beta;
         } window;
-        uint32_t held_out;          /* one game in so many is held out; 0 = none */
+        uint32_t held_out; /* one game in so many is held out; 0 = none */
     } training;
 
-    struct { /* evaluation */
-        double share;               /* of the machine, as a debt account */
+    struct {          /* evaluation */
+        double share; /* of the machine, as a debt account */
         uint32_t n_suites;
         char suites[CONFIG_MAX_SUITES][PATH_MAX];
-        uint32_t nodes;             /* of searches in suites */
+        uint32_t nodes; /* of searches in suites */
         enum config_gate gate;
     } evaluation;
 
-    struct { /* control */
-        char socket[PATH_MAX];      /* "auto" is resolved to <state_dir>/qzd.sock */
+    struct {                   /* control */
+        char socket[PATH_MAX]; /* "auto" is resolved to <state_dir>/qzd.sock */
     } control;
 
     enum config_role cluster_role;
@@ -93,6 +93,9 @@ void config_problems_finish(struct config_problems *problems);
 
 /* Defaults alone: state in ./state, as `etc/start` runs it. */
 void config_default(struct config *ret);
+/* Take another state directory, as --state does: a socket that was "auto" goes along. False, with *config
+ * unchanged: too long a path. */
+bool config_set_state_dir(struct config *config, const char *state_dir);
 /* Read a file; keys that are missing have their defaults. Relative paths in it count from the working directory.
  * Returns 0; ERROR_INVALID with every problem listed; ERROR_NOT_FOUND or ERROR_IO with one. *ret is
  * written on success only. */
