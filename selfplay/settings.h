@@ -9,17 +9,22 @@
 struct selfplay_settings {
     struct search_params search;
     struct temperature_params temperature;
-    float fast_share;        /* playout caps: share of moves searched with fast_nodes; 0 = none */
-    uint32_t fast_nodes;     /* such searches have no noise and feed no policy target */
-    float resign_threshold;  /* resign when q (root) <= -threshold; 0 = never */
-    uint32_t resign_plies;   /* ... in that many of the side's own moves in a row */
-    float resign_playout;    /* share of games played out all the same, for the false-resign rate */
+    float fast_share;       /* playout caps: share of moves searched with fast_nodes; 0 = none */
+    uint32_t fast_nodes;    /* such searches have no noise and feed no policy target */
+    float resign_threshold; /* resign when q (root) <= -threshold; 0 = never */
+    uint32_t resign_plies;  /* ... in that many of the side's own moves in a row */
+    float resign_playout;   /* share of games played out all the same, for the false-resign rate */
 };
 extern const struct selfplay_settings selfplay_settings_default;
 
-/* Canonical JSON (sorted keys, shortest floats that read back equal), malloced; NULL: out of memory. */
+/* Canonical JSON (sorted keys, shortest floats that read back equal), malloced; NULL: out of memory.
+ * The nesting is that of the configuration: cpuct, fast_nodes, fast_share, fpu_reduction,
+ * fpu_reduction_root, nodes, noise {alpha, share}, resign {playout, plies, threshold}, solver,
+ * temperature {floor, half_life, start}. */
 char *selfplay_settings_json(const struct selfplay_settings *settings);
-/* Every key must be there, typed and in range. */
+/* Every key must be there, typed and in range, and no other. ERROR_INVALID names the key. */
 int selfplay_settings_parse(const char *json, struct selfplay_settings *ret, struct error *err);
+/* 0, or ERROR_INVALID with the first value that is out of range. */
+int selfplay_settings_check(const struct selfplay_settings *settings, struct error *err);
 
 #endif

@@ -14,18 +14,20 @@
 #include <stdint.h>
 
 enum suite_kind { SUITE_MOVES, SUITE_VALUES };
+enum { SUITE_MAX_POSITIONS = 1000000, SUITE_MAX_ACTIONS = 64 };
+#define SUITE_LEAST_PROBABILITY 1e-6
 
 struct suite_position {
     char *moves;
-    union game_state *state;
-    bool keeps[64];  /* SUITE_MOVES: by action; games with more actions are refused */
+    union game_state *state;       /* its first game->state_bytes bytes: copy no more */
+    bool keeps[SUITE_MAX_ACTIONS]; /* SUITE_MOVES: by action; games with more actions are refused */
     bool decisive;
-    int value;       /* SUITE_VALUES, or the sign of SCORE: for the side to move */
+    int value; /* SUITE_VALUES, or the sign of SCORE: for the side to move */
 };
 struct suite {
     enum suite_kind kind;
     const struct game *game;
-    char name[64];   /* file name without folder and ending */
+    char name[64]; /* file name without folder and ending */
     uint32_t n;
     struct suite_position *positions;
 };
@@ -35,10 +37,14 @@ void suite_destroy(struct suite *suite); /* NULL is allowed */
 
 struct suite_result {
     uint32_t n, n_decisive;
-    double mistakes, mistakes_decisive;            /* SUITE_MOVES: shares 0 .. 1; decisive: NaN if there are none */
-    double value_accuracy, value_brier, value_cross_entropy; /* SUITE_VALUES; Brier over the three classes, nats;
-        a scalar head's or a search's (q, d) becomes ((1-d+q)/2, d, (1-d-q)/2); accuracy: the likeliest class */
-    double seconds;                                /* processor time */
+    double mistakes,
+        mistakes_decisive; /* SUITE_MOVES: shares 0 .. 1; decisive: NaN if there are none */
+    double value_accuracy, value_brier,
+        value_cross_entropy; /* SUITE_VALUES; Brier over the three classes, nats;
+        a scalar head's or a search's (q, d) becomes ((1-d+q)/2, d, (1-d-q)/2); accuracy: the likeliest class (ties:
+        win before draw before loss); cross-entropy counts no probability below SUITE_LEAST_PROBABILITY. Metrics
+        of the other kind of suite are NaN */
+    double seconds;          /* processor time */
     uint64_t evaluations;
 };
 
@@ -53,6 +59,14 @@ void player_destroy(struct player *player); /* NULL is allowed */
 int player_search(struct player *player, const struct search_params *params, uint32_t nodes,
                   const void *const *states, uint32_t n, struct search_result *ret,
                   bool (*should_stop)(void *context), void *context, struct error *err);
+
+/* The same with each result handed to `take` as it comes, in any order (lent for the call), for those who
+ * keep less of it. */
+typedef void player_take(uint32_t index, const struct search_result *result, void *context);
+int player_search_each(struct player *player, const struct search_params *params, uint32_t nodes,
+                       const void *const *states, uint32_t n, player_take *take, void *take_context,
+                       bool (*should_stop)(void *context), void *context, struct error *err);
+uint64_t player_evaluations(const struct player *player); /* positions that its net computed */
 
 /* Judge the player. ret_actions (may be NULL): the chosen move of each position [n]. */
 int suite_run(const struct suite *suite, struct player *player, const struct search_params *params,

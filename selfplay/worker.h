@@ -17,11 +17,11 @@
 
 struct worker_params {
     const struct game *game;
-    uint32_t games;          /* played side by side, >= 1 */
-    size_t cache_entries;    /* 0 = no cache */
-    const char *host;        /* for the records; copied */
-    uint32_t worker;         /* its number there */
-    const char *build;       /* for the records; copied */
+    uint32_t games;       /* played side by side, >= 1 */
+    size_t cache_entries; /* 0 = no cache */
+    const char *host;     /* for the records; copied */
+    uint32_t worker;      /* its number there */
+    const char *build;    /* for the records; copied */
 };
 
 /* Called from worker_step(); everything is borrowed for the call. A game's calls come in order: start
@@ -37,16 +37,17 @@ struct worker_sink {
 };
 
 struct worker_counters {
-    uint64_t evaluations, lookups, cache_hits, batches; /* since creation */
-    uint64_t positions, games; /* finished */
-    size_t bytes;              /* held in trees and cache */
+    uint64_t evaluations, lookups, cache_hits, shared, batches; /* since creation, as in pool.h */
+    uint64_t positions, games;                                  /* finished */
+    size_t bytes;                                               /* held in trees and cache */
 };
 
 struct worker;
 
 int worker_create(const struct worker_params *params, const struct worker_sink *sink,
                   struct worker **ret, struct error *err);
-void worker_destroy(struct worker *worker); /* NULL is allowed; unfinished games are just forgotten */
+void worker_destroy(
+    struct worker *worker); /* NULL is allowed; unfinished games are just forgotten */
 
 /* The net and settings that searches from now on begin with; a search under way (its move not yet
  * chosen) is begun again. ERROR_INVALID if the net is not for the game; then the old one stays. */
@@ -58,14 +59,17 @@ int worker_set_settings(struct worker *worker, const struct selfplay_settings *s
 /* How many more games it has room for. */
 uint32_t worker_room(const struct worker *worker);
 /* Begin a game, or go on with one whose first n_actions moves are known already (they are not recorded
- * again). The resign state is rebuilt by the daemon's would_resign_ply (-1: none). ERROR_INVALID: no room, an opening that is none, an action that is
- * illegal, or a game that is over. */
+ * again). One that is over behind its moves (its end was lost) just ends in the next step. ERROR_INVALID:
+ * no room, a uid that is none or in play here, an opening that is none, an action that is illegal. */
 struct worker_game {
     char uid[RECORD_UID_BYTES];
     int64_t seed;
     const char *opening;
     uint32_t n_actions;
     const uint16_t *actions;
+    const float
+        *q; /* [n_actions]: their recorded root q (NaN: not known), by which resignation goes on as
+                       if never interrupted; NULL: not known, its count of moves begins anew */
 };
 int worker_add_game(struct worker *worker, const struct worker_game *game, struct error *err);
 uint32_t worker_games(const struct worker *worker); /* in play */
