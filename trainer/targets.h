@@ -11,6 +11,7 @@
 
 #include "storage/store.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum q_kind { Q_ROOT, Q_BEST, Q_GREEDY };
@@ -36,6 +37,8 @@ struct target_params {
  * side_to_move of position 0 (0 = first player). Returns how many positions had no q. */
 uint32_t targets_value(const struct store_game *game, uint32_t first_side,
                        const struct target_params *params, struct wdl *ret);
+/* Whether the position has that kind's q and d, both. */
+bool targets_has_q(const struct record_position *position, enum q_kind kind);
 /* Add a teacher's part: (1 - t) target + t teacher; t = 0 leaves target alone. */
 struct wdl targets_mix(struct wdl target, float t, struct wdl teacher);
 

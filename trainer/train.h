@@ -24,39 +24,39 @@ struct rate_schedule {
 };
 
 struct train_params {
-    uint32_t batch;               /* samples a step, 1 .. 8192 */
-    double samples_per_position;  /* samples drawn = this x new positions */
+    uint32_t batch;              /* samples a step, 1 .. 8192 */
+    double samples_per_position; /* samples drawn = this x new positions */
     enum optimizer_kind optimizer;
     struct rate_schedule learning_rate;
-    int64_t warmup_samples;       /* of each training: rate rises linearly from 0 over these */
-    double weight_decay;          /* decoupled; not on batch norm and biases */
-    double momentum;              /* SGD, Nesterov */
-    double beta1, beta2;          /* AdamW */
-    double clip_norm;             /* global gradient norm; 0 = off */
-    double value_weight;          /* of the value loss; policy has 1 */
+    int64_t warmup_samples; /* of each training: rate rises linearly from 0 over these */
+    double weight_decay;    /* decoupled; not on batch norm and biases */
+    double momentum;        /* SGD, Nesterov */
+    double beta1, beta2;    /* AdamW */
+    double clip_norm;       /* global gradient norm; 0 = off */
+    double value_weight;    /* of the value loss; policy has 1 */
     double fast_policy_weight, fast_value_weight; /* of fast searches' positions; 0 = not drawn */
-    bool mirror;                  /* mirror each sample with probability 1/2 */
-    double average_decay;         /* exponential average of weights per step; 0 = off */
-    uint32_t refresh_positions;   /* window positions that refresh the averaged net's batch norm */
-    uint32_t threads;             /* >= 1 */
-    double max_loss;              /* a step's loss above this, or NaN: the training has diverged */
-    uint32_t report_every;        /* steps between progress reports */
-    int64_t checkpoint_seconds;   /* between checkpoints of a running training */
+    bool mirror;                                  /* mirror each sample with probability 1/2 */
+    double average_decay;       /* exponential average of weights per step; 0 = off */
+    uint32_t refresh_positions; /* window positions that refresh the averaged net's batch norm */
+    uint32_t threads;           /* >= 1 */
+    double max_loss;            /* a step's loss above this, or NaN: the training has diverged */
+    uint32_t report_every;      /* steps between progress reports */
+    int64_t checkpoint_seconds; /* between checkpoints of a running training */
 };
 extern const struct train_params train_params_default;
 
 struct train_job {
-    const char *state_dir;        /* qzd.db, nets/, checkpoints/ */
-    const char *line;             /* names the checkpoint: checkpoints/<line>.ckpt */
-    const char *parent_file;      /* the current net, path relative to state_dir */
-    uint32_t generation;          /* of the net being made */
-    int64_t first_seq, last_seq;  /* window: finished games of these seqs */
-    int64_t new_positions;        /* how many of the window's positions are new */
-    int64_t samples_before;       /* drawn by earlier trainings of the line */
-    uint64_t seed;                /* of the run; sampling is f(seed, generation, index) */
+    const char *state_dir;       /* qzd.db, nets/, checkpoints/ */
+    const char *line;            /* names the checkpoint: checkpoints/<line>.ckpt */
+    const char *parent_file;     /* the current net, path relative to state_dir */
+    uint32_t generation;         /* of the net being made */
+    int64_t first_seq, last_seq; /* window: finished games of these seqs */
+    int64_t new_positions;       /* how many of the window's positions are new */
+    int64_t samples_before;      /* drawn by earlier trainings of the line */
+    uint64_t seed;               /* of the run; sampling is f(seed, generation, index) */
     struct target_params targets;
     float teacher_policy, teacher_temperature;
-    const char *teacher_file;     /* NULL: no teacher */
+    const char *teacher_file; /* NULL: no teacher */
     struct train_params params;
 };
 
@@ -68,9 +68,10 @@ struct train_progress { /* means since the last report */
 struct train_result {
     char net_sha256[RECORD_SHA256_BYTES]; /* file nets/<sha256>.safetensors is there and fsynced */
     int64_t steps, samples, positions, rows_without_q;
-    double policy_loss, policy_entropy, value_loss;      /* last tenth of the steps */
+    double policy_loss, policy_entropy, value_loss; /* last tenth of the steps */
     int64_t held_out_positions;
-    double held_out_policy_loss, held_out_policy_entropy, held_out_value_loss; /* NaN: none held out */
+    double held_out_policy_loss, held_out_policy_entropy,
+        held_out_value_loss; /* NaN: none held out */
     double grad_norm, learning_rate, samples_per_s;
 };
 

@@ -1,0 +1,21 @@
+/* Dense layers of a training step: y = W x + b, with a relu behind it if wanted. y is [out][n]; x is
+ * [in][n], or [n][in] where `by_position`. */
+#ifndef TRAINER_DENSE_H
+#define TRAINER_DENSE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct dense {
+    uint32_t in, out;
+    bool by_position, relu;
+    const float *weight; /* [out][in] */
+    const float *bias;   /* [out] */
+};
+
+void dense_forward(const struct dense *dense, const float *x, uint32_t n, float *ret_y);
+/* dy is masked by the relu in passing. ret_dx is laid out like x; NULL: not wanted. */
+void dense_backward(const struct dense *dense, const float *x, const float *y, uint32_t n,
+                    float *dy, float *ret_dweight, float *ret_dbias, float *ret_dx);
+
+#endif
