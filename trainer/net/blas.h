@@ -5,6 +5,8 @@
 
 #include "storage/error.h"
 
+#include <stdbool.h>
+
 /* Run the check (some forty odd shapes of sgemm and sgemv against plain C, every transposition, beta 0
  * over NaN) in a child, so that a crash or a hang (10 s) counts as failing. If it fails and
  * OPENBLAS_CORETYPE can still be chosen, the process is executed again from argv with the first
@@ -17,5 +19,18 @@ int blas_prove(char *const argv[], struct error *err);
 int blas_check(struct error *err);
 const char *blas_corename(void); /* "Cooperlake" */
 void blas_set_threads(int n);
+
+/* The same with products of the caller's, by which tests see that wrong, crashing and hanging ones
+ * are caught. Row-major, meaning of the arguments as in cblas_sgemm and cblas_sgemv. */
+struct blas_products {
+    void (*sgemm)(bool transpose_a, bool transpose_b, int m, int n, int k, float alpha,
+                  const float *a, int lda, const float *b, int ldb, float beta, float *c, int ldc);
+    void (*sgemv)(bool transpose, int m, int n, float alpha, const float *a, int lda,
+                  const float *x, float beta, float *y);
+};
+int blas_check_products(const struct blas_products *products, struct error *err);
+int blas_check_in_child(const struct blas_products *products, unsigned seconds, struct error *err);
+int blas_prove_products(const struct blas_products *products, char *const argv[],
+                        struct error *err);
 
 #endif

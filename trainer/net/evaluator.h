@@ -22,8 +22,8 @@ int evaluator_create(const struct game *game, const struct net *net, uint32_t ma
 void evaluator_destroy(struct evaluator *evaluator); /* NULL is allowed */
 /* Evaluate n <= max_batch positions. ret[i].priors point into the evaluator until the next run. The
  * bits of each do not depend on the others. */
-void evaluator_run(struct evaluator *evaluator, const struct evaluator_request *requests, uint32_t n,
-                   struct evaluation *ret);
+void evaluator_run(struct evaluator *evaluator, const struct evaluator_request *requests,
+                   uint32_t n, struct evaluation *ret);
 
 /* The uniform evaluator: v 0, d 0, equal priors. For tests and baselines. priors: room for n_legal. */
 void evaluation_uniform(uint32_t n_legal, float *priors, struct evaluation *ret);

@@ -27,13 +27,13 @@
 enum net_value_head { NET_VALUE_WDL, NET_VALUE_SCALAR };
 
 struct net_arch {
-    char game[32];           /* the game whose planes and actions it was made for */
+    char game[32]; /* the game whose planes and actions it was made for */
     uint32_t n_planes, height, width, policy_planes; /* that game's */
-    uint32_t blocks;         /* 1 .. 64 */
-    uint32_t filters;        /* 1 .. 1024 */
-    uint32_t se_channels;    /* S above; 0 = no SE */
-    uint32_t value_filters;  /* 1 .. 256 */
-    uint32_t value_hidden;   /* 1 .. 1024 */
+    uint32_t blocks;                                 /* 1 .. 64 */
+    uint32_t filters;                                /* 1 .. 1024 */
+    uint32_t se_channels;                            /* S above; 0 = no SE */
+    uint32_t value_filters;                          /* 1 .. 256 */
+    uint32_t value_hidden;                           /* 1 .. 1024 */
     enum net_value_head value;
 };
 /* Fill in the game's part; 0 or ERROR_INVALID with the first impossible number named. */
@@ -52,8 +52,8 @@ size_t net_arch_params(const struct net_arch *arch);     /* floats of such a net
 double net_arch_macs(const struct net_arch *arch);
 
 enum net_tensor_kind {
-    NET_CONV,    /* [out][in][k][k] */
-    NET_DENSE,   /* [out][in] */
+    NET_CONV,  /* [out][in][k][k] */
+    NET_DENSE, /* [out][in] */
     NET_BIAS,
     NET_BN_GAMMA,
     NET_BN_BETA,
@@ -62,11 +62,11 @@ enum net_tensor_kind {
 };
 
 struct net_tensor {
-    char name[48];        /* "block0.conv1.weight": see net.c for the list */
+    char name[48]; /* "block0.conv1.weight": see net.c for the list */
     enum net_tensor_kind kind;
     uint32_t n_dims;
     uint32_t dims[4];
-    size_t offset;        /* first float in params */
+    size_t offset; /* first float in params */
     size_t count;
 };
 
@@ -74,8 +74,8 @@ struct net {
     struct net_arch arch;
     uint32_t n_tensors;
     struct net_tensor *tensors;
-    size_t n_params;      /* floats in params */
-    float *params;        /* 64-byte aligned */
+    size_t n_params; /* floats in params */
+    float *params;   /* 64-byte aligned */
 };
 
 /* A net with all parameters 0 but BN gamma and var 1. NULL: out of memory, or an arch that

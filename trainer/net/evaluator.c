@@ -1,0 +1,184 @@
+#include "trainer/net/evaluator.h"
+
+#include "mcts/numeric.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct evaluator {
+    const struct game *game;
+    struct inference *inference;
+    uint32_t max_batch;
+    uint32_t n_values;
+    size_t planes_size, policy_size;
+    float *planes, *policy, *value;
+    float *priors;          /* [max_batch][max_legal] */
+    union game_state *seen; /* [max_batch]: the canonical images */
+    float *by_action;       /* [n_actions]: priors of the canonical image's actions */
+};
+
+static int check_game(const struct game *game, const struct net *net, struct error *err)
+{
+    struct net_arch wanted = net->arch;
+    int r = net_arch_for_game(&wanted, game, err);
+    if (r == 0 && !net_arch_equal(&wanted, &net->arch)) {
+        r = error_set(
+            err, ERROR_INVALID,
+            "the net is made for %.31s with %u planes of %ux%u and %u policy planes, the game "
+            "is %s with %u of %ux%u and %u",
+            net->arch.game, net->arch.n_planes, net->arch.height, net->arch.width,
+            net->arch.policy_planes, game->name, game->n_planes, game->height, game->width,
+            game->policy_planes);
+    }
+    return r;
+}
+
+int evaluator_create(const struct game *game, const struct net *net, uint32_t max_batch,
+                     struct evaluator **ret, struct error *err)
+{
+    struct inference *inference = NULL;
+    struct evaluator *evaluator = NULL;
+    int r = check_game(game, net, err);
+    if (r < 0) {
+        return r;
+    }
+    r = inference_create(net, max_batch, &inference, err);
+    if (r < 0) {
+        return r;
+    }
+    evaluator = calloc(1, sizeof *evaluator);
+    if (evaluator == NULL) {
+        inference_destroy(inference);
+        return error_set(err, ERROR_NO_MEMORY, "no memory for an evaluator");
+    }
+    evaluator->game = game;
+    evaluator->inference = inference;
+    evaluator->max_batch = max_batch;
+    evaluator->n_values = net_value_outputs(&net->arch);
+    evaluator->planes_size = (size_t)game->n_planes * game->height * game->width;
+    evaluator->policy_size = net_policy_size(&net->arch);
+    evaluator->planes = calloc(max_batch, evaluator->planes_size * sizeof(float));
+    evaluator->policy = calloc(max_batch, evaluator->policy_size * sizeof(float));
+    evaluator->value = calloc(max_batch, evaluator->n_values * sizeof(float));
+    evaluator->priors = calloc(max_batch, game->max_legal * sizeof(float));
+    evaluator->seen = calloc(max_batch, sizeof *evaluator->seen);
+    evaluator->by_action = calloc(game->n_actions, sizeof(float));
+    if (evaluator->planes == NULL || evaluator->policy == NULL || evaluator->value == NULL ||
+        evaluator->priors == NULL || evaluator->seen == NULL || evaluator->by_action == NULL) {
+        evaluator_destroy(evaluator);
+        return error_set(err, ERROR_NO_MEMORY, "no memory for an evaluator of %u positions",
+                         max_batch);
+    }
+    *ret = evaluator;
+    return 0;
+}
+
+void evaluator_destroy(struct evaluator *evaluator)
+{
+    if (evaluator != NULL) {
+        inference_destroy(evaluator->inference);
+        free(evaluator->planes);
+        free(evaluator->policy);
+        free(evaluator->value);
+        free(evaluator->priors);
+        free(evaluator->seen);
+        free(evaluator->by_action);
+        free(evaluator);
+    }
+}
+
+/* The logits of the canonical image's legal moves become probabilities, in place. In double and in
+ * the image's own order of moves, so that a position and its mirror image get the same bits. */
+static void softmax(float *x, uint32_t n)
+{
+    double max = -INFINITY;
+    double sum = 0.0;
+    double e[GAME_MAX_LEGAL];
+    for (uint32_t i = 0; i < n; i++) {
+        max = fmax(max, (double)x[i]);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        e[i] = numeric_exp((double)x[i] - max);
+        sum += e[i];
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        x[i] = (float)(e[i] / sum);
+    }
+}
+
+static void gather_logits(const struct game *game, const void *state, const uint16_t *legal,
+                          uint32_t n, const float *policy, float *ret)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        ret[i] = policy[game->policy_index(state, legal[i])];
+    }
+}
+
+/* Priors of request's moves from the policy output for `seen`, its canonical image. */
+static void write_priors(struct evaluator *evaluator, const struct evaluator_request *request,
+                         bool mirrored, const void *seen, const float *policy, float *priors)
+{
+    const struct game *game = evaluator->game;
+    if (!mirrored) {
+        gather_logits(game, seen, request->legal, request->n_legal, policy, priors);
+        softmax(priors, request->n_legal);
+        return;
+    }
+    uint16_t legal[GAME_MAX_LEGAL];
+    uint32_t n = game->legal(seen, legal);
+    gather_logits(game, seen, legal, n, policy, priors);
+    softmax(priors, n);
+    for (uint32_t i = 0; i < n; i++) {
+        evaluator->by_action[legal[i]] = priors[i];
+    }
+    for (uint32_t i = 0; i < request->n_legal; i++) {
+        priors[i] = evaluator->by_action[game->mirror_action(request->legal[i])];
+    }
+}
+
+static void write_value(const float *value, uint32_t n_values, struct evaluation *ret)
+{
+    if (n_values == 1) {
+        ret->v = value[0];
+        ret->d = 0.0F;
+    } else {
+        ret->v = value[0] - value[2];
+        ret->d = fminf(value[1], 1.0F - fabsf(ret->v)); /* in spite of rounding */
+    }
+    ret->m = NAN;
+}
+
+void evaluator_run(struct evaluator *evaluator, const struct evaluator_request *requests,
+                   uint32_t n, struct evaluation *ret)
+{
+    const struct game *game = evaluator->game;
+    for (uint32_t i = 0; i < n; i++) {
+        const void *state = requests[i].state;
+        if (game->is_canonical(state)) {
+            memcpy(&evaluator->seen[i], state, game->state_bytes);
+        } else {
+            game->mirror(state, &evaluator->seen[i]);
+        }
+        game->planes(&evaluator->seen[i], evaluator->planes + i * evaluator->planes_size);
+    }
+    inference_run(evaluator->inference, evaluator->planes, n, evaluator->policy, evaluator->value);
+    for (uint32_t i = 0; i < n; i++) {
+        float *priors = evaluator->priors + (size_t)i * game->max_legal;
+        write_priors(evaluator, &requests[i], !game->is_canonical(requests[i].state),
+                     &evaluator->seen[i], evaluator->policy + i * evaluator->policy_size, priors);
+        write_value(evaluator->value + (size_t)i * evaluator->n_values, evaluator->n_values,
+                    &ret[i]);
+        ret[i].n_priors = requests[i].n_legal;
+        ret[i].priors = priors;
+    }
+}
+
+void evaluation_uniform(uint32_t n_legal, float *priors, struct evaluation *ret)
+{
+    for (uint32_t i = 0; i < n_legal; i++) {
+        priors[i] = 1.0F / (float)n_legal;
+    }
+    *ret =
+        (struct evaluation){.v = 0.0F, .d = 0.0F, .m = NAN, .n_priors = n_legal, .priors = priors};
+}
