@@ -1,1 +1,4 @@
 # tests of selfplay
+unit_test(settings selfplay PkgConfig::JANSSON)
+unit_test(eval_cache selfplay)
+target_link_options(test_eval_cache PRIVATE -Wl,--wrap=calloc)
