@@ -1,1 +1,2 @@
 # tests of daemon
+unit_test(config daemon PkgConfig::YAML PkgConfig::JANSSON)
