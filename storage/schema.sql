@@ -208,6 +208,12 @@ CREATE TABLE core_time(                         -- where the machine's time went
 -- "qzctl check" rebuilds them from the rows and compares. Sums are integers in millionths
 -- (round(x * 1e6) a row), so that they do not depend on the order of adding. They count full
 -- searches of finished self-play games; fast ones only where the name says so.
+CREATE TABLE game_tallies(                      -- finished games, of every kind
+    kind      TEXT PRIMARY KEY,                 -- as games.kind
+    games     INTEGER NOT NULL,
+    plies     INTEGER NOT NULL,
+    positions INTEGER NOT NULL                  -- sum of full_positions
+) STRICT, WITHOUT ROWID;
 CREATE TABLE net_tallies(
     net_id          INTEGER PRIMARY KEY REFERENCES nets(id),
     games           INTEGER NOT NULL,           -- whose last position this net played
@@ -219,14 +225,14 @@ CREATE TABLE net_tallies(
     proven          INTEGER NOT NULL,
     nodes           INTEGER NOT NULL,
     sum_kld         INTEGER NOT NULL,
-    first_finished_at INTEGER,
+    first_finished_at INTEGER,                  -- of these games; NULL: none
     last_finished_at  INTEGER
 ) STRICT;
 CREATE TABLE value_tallies(
     net_id  INTEGER NOT NULL REFERENCES nets(id),
     ply     INTEGER NOT NULL,
     proven  INTEGER NOT NULL CHECK(proven IN (0, 1)),
-    n       INTEGER NOT NULL,                   -- with both q and z
+    n       INTEGER NOT NULL,                   -- with q, v and z
     abs_qz  INTEGER NOT NULL,                   -- sum |q - z|
     q  INTEGER NOT NULL, qq INTEGER NOT NULL,   -- sums of q, q q, ...
     z  INTEGER NOT NULL, zz INTEGER NOT NULL,
