@@ -1,5 +1,5 @@
-#include "selfplay/eval_cache.h"
 #include "mcts/random.h"
+#include "selfplay/eval_cache.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -161,8 +161,8 @@ START_TEST(structured_keys_spread_over_all_sets)
     }
     int kept = 0;
     for (uint64_t i = 0; i < N; i++) {
-        kept += eval_cache_get(cache, (struct game_key){i << 36, i << 20}, 2,
-                               &(struct evaluation){0});
+        kept +=
+            eval_cache_get(cache, (struct game_key){i << 36, i << 20}, 2, &(struct evaluation){0});
     }
     /* Poisson with mean 2 a set of 4: P(overflow) costs 2.8 % of the entries in a random table. */
     ck_assert_int_gt(kept, N * 95 / 100);

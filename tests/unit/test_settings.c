@@ -1,5 +1,5 @@
-#include "selfplay/settings.h"
 #include "mcts/random.h"
+#include "selfplay/settings.h"
 
 #include <check.h>
 #include <jansson.h>
