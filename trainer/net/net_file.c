@@ -208,7 +208,7 @@ int net_save_by_hash(const struct net *net, const char *directory,
         r = sync_directory_of(path, err);
     }
     free(bytes);
-    if (r == 0) {
+    if (r == 0 && ret_sha256 != NULL) {
         memcpy(ret_sha256, sha256, sizeof sha256);
     }
     return r;

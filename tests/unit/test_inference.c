@@ -1,0 +1,402 @@
+/* Inference against its definition, and the rule that an evaluation's bits do not depend on its
+ * batch. ctest runs this program once for each kernel of OpenBLAS that the processor can. */
+#include "trainer/net/inference.h"
+
+#include "mcts/random.h"
+#include "trainer/net/blas.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SKIPPED = 77 };
+
+/* Linked with --wrap=calloc,--wrap=aligned_alloc. Set to n, the n-th allocation from now fails. */
+static int fail_allocation_in;
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__real_aligned_alloc(size_t alignment, size_t size);
+void *__wrap_aligned_alloc(size_t alignment, size_t size);
+void *__wrap_calloc(size_t n, size_t size)
+{
+    return fail_allocation_in > 0 && --fail_allocation_in == 0 ? NULL : __real_calloc(n, size);
+}
+void *__wrap_aligned_alloc(size_t alignment, size_t size)
+{
+    return fail_allocation_in > 0 && --fail_allocation_in == 0
+               ? NULL
+               : __real_aligned_alloc(alignment, size);
+}
+
+/* planes, height, width, policy planes, blocks, filters, SE, value filters, value hidden */
+static const struct shape {
+    uint32_t planes, height, width, policy, blocks, filters, se, value_filters, hidden;
+} shapes[] = {
+    {3, 6, 7, 1, 4, 32, 8, 8, 64},      {3, 6, 7, 1, 2, 32, 0, 8, 64},
+    {2, 3, 3, 1, 1, 1, 0, 1, 1},        {2, 3, 3, 1, 1, 1, 1, 1, 1},
+    {3, 6, 7, 1, 2, 5, 3, 3, 7},        {3, 6, 7, 2, 1, 17, 5, 2, 33},
+    {112, 8, 8, 80, 1, 24, 6, 32, 128}, {7, 1, 9, 3, 2, 33, 9, 1, 31},
+    {5, 9, 1, 1, 2, 31, 1, 4, 65},      {1, 1, 1, 1, 1, 3, 2, 1, 2},
+    {13, 5, 4, 7, 3, 64, 16, 5, 32},    {3, 6, 7, 1, 1, 95, 0, 9, 96},
+};
+enum { N_SHAPES = sizeof shapes / sizeof shapes[0] };
+
+static struct net_arch arch_of(const struct shape *s, enum net_value_head value)
+{
+    return (struct net_arch){.game = "test",
+                             .n_planes = s->planes,
+                             .height = s->height,
+                             .width = s->width,
+                             .policy_planes = s->policy,
+                             .blocks = s->blocks,
+                             .filters = s->filters,
+                             .se_channels = s->se,
+                             .value_filters = s->value_filters,
+                             .value_hidden = s->hidden,
+                             .value = value};
+}
+
+/* A net in which nothing is 0 or 1 by chance: all weights, biases and statistics random. */
+static struct net *random_net(const struct net_arch *arch, uint64_t seed)
+{
+    struct net *net = net_create(arch);
+    ck_assert_ptr_nonnull(net);
+    net_init(net, seed);
+    for (uint32_t i = 0; i < net->n_tensors; i++) {
+        const struct net_tensor *tensor = &net->tensors[i];
+        float *data = net_tensor_data(net, tensor);
+        double fan_in = (double)tensor->count / tensor->dims[0];
+        for (size_t k = 0; k < tensor->count; k++) {
+            double x = random_normal(seed, 1000 + i, RANDOM_TEST, k);
+            switch (tensor->kind) {
+            case NET_CONV:
+            case NET_DENSE:
+                data[k] = (float)(x * sqrt(1.5 / fan_in));
+                break;
+            case NET_BN_GAMMA:
+                data[k] = (float)(1.0 + 0.3 * x);
+                break;
+            case NET_BN_VAR:
+                data[k] = (float)(0.05 + x * x);
+                break;
+            case NET_BIAS:
+            case NET_BN_BETA:
+            case NET_BN_MEAN:
+                data[k] = (float)(0.3 * x);
+                break;
+            }
+        }
+    }
+    return net;
+}
+
+static float *random_planes(const struct net_arch *arch, uint32_t n, uint64_t seed)
+{
+    size_t size = (size_t)n * arch->n_planes * arch->height * arch->width;
+    float *planes = malloc(size * sizeof *planes);
+    ck_assert_ptr_nonnull(planes);
+    for (size_t i = 0; i < size; i++) {
+        uint64_t bits = random_u64(seed, 0, RANDOM_TEST, i);
+        planes[i] = bits % 4 == 0 ? 1.0F : bits % 16 == 1 ? (float)(bits % 97) / 97.0F : 0.0F;
+    }
+    return planes;
+}
+
+struct outputs {
+    float *policy, *value;
+};
+
+static struct outputs outputs_create(const struct net_arch *arch, uint32_t n)
+{
+    struct outputs out = {calloc((size_t)n * net_policy_size(arch), sizeof(float)),
+                          calloc((size_t)n * net_value_outputs(arch), sizeof(float))};
+    ck_assert(out.policy != NULL && out.value != NULL);
+    return out;
+}
+
+static void outputs_destroy(struct outputs *out)
+{
+    free(out->policy);
+    free(out->value);
+}
+
+/* fp32 rounds each of the net's some 10 layers to 6e-8 of its largest term, and sums of K terms err
+ * by about sqrt(K) of that; K is below 1100 here, so 10 x 33 x 6e-8 = 2e-5 of the outputs' size.
+ * A wrong index or a forgotten shift is wrong in the first digit. */
+static void assert_near(const float *got, const float *want, size_t n, const char *what, int shape)
+{
+    double size = 1.0;
+    for (size_t i = 0; i < n; i++) {
+        size = fmax(size, fabs((double)want[i]));
+    }
+    for (size_t i = 0; i < n; i++) {
+        double difference = fabs((double)got[i] - (double)want[i]);
+        ck_assert_msg(difference <= 2e-5 * size, "shape %d: %s %zu is %g, by definition %g", shape,
+                      what, i, (double)got[i], (double)want[i]);
+    }
+}
+
+START_TEST(inference_is_the_function_that_the_reference_defines)
+{
+    enum { N = 3 };
+    struct error err;
+    struct net_arch arch = arch_of(&shapes[_i / 2], (enum net_value_head)(_i % 2));
+    struct net *net = random_net(&arch, 11 + (uint64_t)_i);
+    float *planes = random_planes(&arch, N, 5);
+    struct outputs fast = outputs_create(&arch, N);
+    struct outputs slow = outputs_create(&arch, N);
+    struct inference *inference = NULL;
+    ck_assert_int_eq(reference_run(net, planes, N, slow.policy, slow.value, &err), 0);
+    ck_assert_int_eq(inference_create(net, N, &inference, &err), 0);
+    net_destroy(net); /* it has packed what it needs */
+    inference_run(inference, planes, N, fast.policy, fast.value);
+    assert_near(fast.policy, slow.policy, (size_t)N * net_policy_size(&arch), "logit", _i);
+    assert_near(fast.value, slow.value, (size_t)N * net_value_outputs(&arch), "value", _i);
+    inference_destroy(inference);
+    outputs_destroy(&fast);
+    outputs_destroy(&slow);
+    free(planes);
+}
+END_TEST
+
+/* A pair of outputs that differ for reasons of the net, or the test above could pass on zeros. */
+START_TEST(reference_tells_positions_apart)
+{
+    struct error err;
+    struct net_arch arch = arch_of(&shapes[0], NET_VALUE_WDL);
+    struct net *net = random_net(&arch, 1);
+    float *planes = random_planes(&arch, 2, 5);
+    struct outputs out = outputs_create(&arch, 2);
+    ck_assert_int_eq(reference_run(net, planes, 2, out.policy, out.value, &err), 0);
+    double spread = 0.0;
+    for (size_t i = 0; i < net_policy_size(&arch); i++) {
+        spread =
+            fmax(spread, fabs((double)(out.policy[i] - out.policy[net_policy_size(&arch) + i])));
+    }
+    ck_assert_double_gt(spread, 0.1);
+    ck_assert_float_eq_tol(out.value[0] + out.value[1] + out.value[2], 1.0F, 1e-6F);
+    ck_assert_double_gt(fabs((double)(out.value[0] - out.value[3])), 1e-3);
+    outputs_destroy(&out);
+    free(planes);
+    net_destroy(net);
+}
+END_TEST
+
+/* One convolution by hand: a 1-plane, 1-filter net in which all else is the identity, so that the
+ * policy logit of a cell is the weight that looks from it to the single stone. */
+START_TEST(kernel_is_not_flipped_or_transposed)
+{
+    struct error err;
+    struct net_arch arch = arch_of(&(struct shape){1, 3, 3, 1, 1, 1, 0, 1, 1}, NET_VALUE_SCALAR);
+    struct net *net = net_create(&arch);
+    float *input = net_tensor_data(net, net_find(net, "input.conv.weight"));
+    for (int k = 0; k < 9; k++) {
+        input[k] = (float)(k + 1);
+    }
+    net_tensor_data(net, net_find(net, "policy.conv1.weight"))[4] = 1.0F;
+    net_tensor_data(net, net_find(net, "policy.conv2.weight"))[4] = 1.0F;
+    const float planes[9] = {0, 0, 0, 0, 1, 0, 0, 0, 0}; /* a stone in the middle */
+    float policy[9];
+    float value;
+    /* The cell to the upper left of the stone sees it at its lower right: weight 9. */
+    for (int way = 0; way < 2; way++) {
+        struct inference *inference = NULL;
+        if (way == 0) {
+            ck_assert_int_eq(reference_run(net, planes, 1, policy, &value, &err), 0);
+        } else {
+            ck_assert_int_eq(inference_create(net, 1, &inference, &err), 0);
+            inference_run(inference, planes, 1, policy, &value);
+        }
+        for (int cell = 0; cell < 9; cell++) { /* three batch norms divide by sqrt(1 + 1e-5) */
+            ck_assert_float_eq_tol(policy[cell], (float)(9 - cell), 2e-4F);
+        }
+        inference_destroy(inference);
+    }
+    net_destroy(net);
+}
+END_TEST
+
+START_TEST(bits_do_not_depend_on_the_batch)
+{
+    enum { MAX = 65 };
+    struct error err;
+    struct net_arch arch = arch_of(&shapes[_i], NET_VALUE_WDL);
+    struct net *net = random_net(&arch, 3);
+    size_t planes_size = (size_t)arch.n_planes * arch.height * arch.width;
+    size_t policy_size = net_policy_size(&arch);
+    float *planes = random_planes(&arch, MAX, 17);
+    float *mixed = malloc(MAX * planes_size * sizeof(float));
+    ck_assert_ptr_nonnull(mixed);
+    struct outputs alone = outputs_create(&arch, MAX);
+    struct outputs batch = outputs_create(&arch, MAX);
+    struct inference *one = NULL;
+    struct inference *many = NULL;
+    ck_assert_int_eq(inference_create(net, 1, &one, &err), 0);
+    ck_assert_int_eq(inference_create(net, MAX, &many, &err), 0);
+    for (uint32_t i = 0; i < MAX; i++) {
+        inference_run(one, planes + i * planes_size, 1, alone.policy + i * policy_size,
+                      alone.value + (size_t)i * 3);
+    }
+    for (uint32_t n = 1; n <= MAX; n += arch.filters < 20 || n > 62 ? 1 : 7) {
+        for (uint32_t i = 0; i < n; i++) { /* another place in the batch each time */
+            memcpy(mixed + i * planes_size, planes + (i * 7 + n) % MAX * planes_size,
+                   planes_size * sizeof(float));
+        }
+        inference_run(many, mixed, n, batch.policy, batch.value);
+        for (uint32_t i = 0; i < n; i++) {
+            uint32_t from = (i * 7 + n) % MAX;
+            ck_assert_msg(memcmp(batch.policy + i * policy_size, alone.policy + from * policy_size,
+                                 policy_size * sizeof(float)) == 0 &&
+                              memcmp(batch.value + (size_t)i * 3, alone.value + (size_t)from * 3,
+                                     3 * sizeof(float)) == 0,
+                          "%s: position %u of a batch of %u has other bits than alone",
+                          inference_kernel(), i, n);
+        }
+    }
+    inference_destroy(one);
+    inference_destroy(many);
+    outputs_destroy(&alone);
+    outputs_destroy(&batch);
+    free(planes);
+    free(mixed);
+    net_destroy(net);
+}
+END_TEST
+
+START_TEST(new_net_says_all_moves_alike_and_an_even_game)
+{
+    struct error err;
+    struct net_arch arch = arch_of(&shapes[0], (enum net_value_head)_i);
+    struct net *net = net_create(&arch);
+    net_init(net, 99);
+    float *planes = random_planes(&arch, 1, 5);
+    struct outputs out = outputs_create(&arch, 1);
+    struct inference *inference = NULL;
+    ck_assert_int_eq(inference_create(net, 1, &inference, &err), 0);
+    inference_run(inference, planes, 1, out.policy, out.value);
+    for (size_t i = 0; i < net_policy_size(&arch); i++) {
+        ck_assert_float_eq(out.policy[i], 0.0F);
+    }
+    for (size_t i = 0; i < net_value_outputs(&arch); i++) {
+        ck_assert_float_eq(out.value[i], _i == NET_VALUE_WDL ? 1.0F / 3.0F : 0.0F);
+    }
+    inference_destroy(inference);
+    outputs_destroy(&out);
+    free(planes);
+    net_destroy(net);
+}
+END_TEST
+
+START_TEST(extreme_values_saturate_without_nan)
+{
+    struct error err;
+    struct net_arch arch = arch_of(&shapes[0], (enum net_value_head)(_i % 2));
+    struct net *net = random_net(&arch, 4);
+    float sign = _i < 2 ? 1.0F : -1.0F;
+    const struct net_tensor *bias = net_find(net, "value.fc2.bias");
+    net_tensor_data(net, bias)[0] = sign * 1e30F;
+    const struct net_tensor *se = net_find(net, "block0.se.fc2.bias");
+    for (size_t i = 0; i < arch.filters; i++) {
+        net_tensor_data(net, se)[i] = i % 2 == 0 ? 1e6F : -1e6F; /* sigmoid 1 and 0 */
+    }
+    float *planes = random_planes(&arch, 1, 5);
+    struct outputs fast = outputs_create(&arch, 1);
+    struct outputs slow = outputs_create(&arch, 1);
+    struct inference *inference = NULL;
+    ck_assert_int_eq(inference_create(net, 1, &inference, &err), 0);
+    inference_run(inference, planes, 1, fast.policy, fast.value);
+    ck_assert_int_eq(reference_run(net, planes, 1, slow.policy, slow.value, &err), 0);
+    assert_near(fast.policy, slow.policy, net_policy_size(&arch), "logit", _i);
+    assert_near(fast.value, slow.value, net_value_outputs(&arch), "value", _i);
+    if (arch.value == NET_VALUE_SCALAR) {
+        ck_assert_float_eq(fast.value[0], sign);
+    } else {
+        ck_assert_float_eq(fast.value[0], sign > 0.0F ? 1.0F : 0.0F);
+    }
+    inference_destroy(inference);
+    outputs_destroy(&fast);
+    outputs_destroy(&slow);
+    free(planes);
+    net_destroy(net);
+}
+END_TEST
+
+START_TEST(kernel_is_named_with_library_and_version)
+{
+    const char *kernel = inference_kernel();
+    ck_assert_msg(strncmp(kernel, "openblas-fp32/", 14) == 0, "%s", kernel);
+    ck_assert_ptr_nonnull(strstr(kernel, blas_corename()));
+    const char *version = strrchr(kernel, '/');
+    ck_assert_msg(version != NULL && strncmp(version, "/0.", 3) == 0, "%s", kernel);
+}
+END_TEST
+
+START_TEST(create_refuses_a_batch_of_nothing_and_survives_failing_allocations)
+{
+    struct error err;
+    struct inference *inference = NULL;
+    struct net_arch arch = arch_of(&shapes[3], NET_VALUE_WDL);
+    struct net *net = random_net(&arch, 4);
+    ck_assert_int_eq(inference_create(net, 0, &inference, &err), ERROR_INVALID);
+    for (int n = 1; n <= 3; n++) { /* under ASan a leak fails the test */
+        fail_allocation_in = n;
+        ck_assert_int_eq(inference_create(net, 1, &inference, &err), ERROR_NO_MEMORY);
+        ck_assert_int_eq(fail_allocation_in, 0);
+        ck_assert_ptr_null(inference);
+    }
+    fail_allocation_in = 1;
+    ck_assert_int_eq(reference_run(net, NULL, 0, NULL, NULL, &err), ERROR_NO_MEMORY);
+    net_destroy(net);
+}
+END_TEST
+
+/* A kernel that was asked for but that this processor cannot run would die of it. */
+static bool can_run(const char *kernel)
+{
+#if defined(__x86_64__)
+    bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                  __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    if (strcmp(kernel, "Haswell") == 0 || strcmp(kernel, "Zen") == 0) {
+        return avx2;
+    }
+    if (strcmp(kernel, "SkylakeX") == 0) {
+        return avx512;
+    }
+    if (strcmp(kernel, "Cooperlake") == 0) {
+        return avx512 && __builtin_cpu_supports("avx512bf16");
+    }
+    return true;
+#else
+    return strcmp(kernel, blas_corename()) == 0;
+#endif
+}
+
+int main(void)
+{
+    const char *kernel = getenv("OPENBLAS_CORETYPE");
+    if (kernel != NULL && !can_run(kernel)) {
+        printf("this processor cannot run OpenBLAS's kernel %s\n", kernel);
+        return SKIPPED;
+    }
+    Suite *suite = suite_create("inference");
+    TCase *tests = tcase_create("inference");
+    tcase_set_timeout(tests, 60);
+    tcase_add_loop_test(tests, inference_is_the_function_that_the_reference_defines, 0,
+                        2 * N_SHAPES);
+    tcase_add_test(tests, reference_tells_positions_apart);
+    tcase_add_test(tests, kernel_is_not_flipped_or_transposed);
+    tcase_add_loop_test(tests, bits_do_not_depend_on_the_batch, 0, N_SHAPES);
+    tcase_add_loop_test(tests, new_net_says_all_moves_alike_and_an_even_game, 0, 2);
+    tcase_add_loop_test(tests, extreme_values_saturate_without_nan, 0, 4);
+    tcase_add_test(tests, kernel_is_named_with_library_and_version);
+    tcase_add_test(tests, create_refuses_a_batch_of_nothing_and_survives_failing_allocations);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}
