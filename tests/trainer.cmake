@@ -1,1 +1,2 @@
 # tests of trainer
+unit_test(model trainer)

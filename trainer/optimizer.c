@@ -2,6 +2,7 @@
 #include "trainer/buffer.h"
 
 #include <math.h>
+#include <string.h>
 
 #define ADAM_EPSILON 1e-8F
 
@@ -128,6 +129,10 @@ double optimizer_rate(const struct train_params *params, int64_t line_sample,
 
 void optimizer_average(double decay, int64_t step, const float *weights, size_t n, float *average)
 {
+    if (decay <= 0.0) { /* no average: exactly the weights */
+        memcpy(average, weights, n * sizeof(*average));
+        return;
+    }
     const double young = (1.0 + (double)step) / (10.0 + (double)step);
     const float share = (float)(1.0 - fmin(decay, young));
 

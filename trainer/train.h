@@ -65,7 +65,15 @@ struct train_progress { /* means since the last report */
     double policy_loss, policy_entropy, value_loss, grad_norm, learning_rate, samples_per_s;
 };
 
+/* What a training began with. */
+enum train_start {
+    TRAIN_AFRESH,    /* the parent's weights and no moments */
+    TRAIN_CONTINUED, /* what the training that made the parent has left */
+    TRAIN_RESUMED,   /* its own checkpoint */
+};
+
 struct train_result {
+    enum train_start start;
     char net_sha256[RECORD_SHA256_BYTES]; /* file nets/<sha256>.safetensors is there and fsynced */
     int64_t steps, samples, positions, rows_without_q;
     double policy_loss, policy_entropy, value_loss; /* last tenth of the steps */
@@ -83,10 +91,11 @@ struct train_callbacks {
 };
 
 /* The optimizer's state (weights, moments, average, batch-norm statistics, step count) goes from one
- * training of a line to the next through checkpoints/<line>.ckpt, which also holds the job's own
- * position while it runs. A checkpoint that is not of this job's parent or architecture starts
- * afresh from the parent's weights. On ERROR_DIVERGED or any other failure no net is written and the
- * checkpoint of the training before is as it was. */
+ * training of a line to the next through checkpoints/<line>.ckpt; a job that runs keeps its own position
+ * in checkpoints/<line>.running.ckpt. A checkpoint that is not of this job's parent or architecture
+ * starts afresh from the parent's weights. A job that has been finished before (its daemon died before
+ * it heard) gives the same result again without work. On ERROR_DIVERGED or any other failure no net is
+ * written and the checkpoint of the training before is as it was. */
 int train_run(const struct train_job *job, const struct train_callbacks *callbacks,
               struct train_result *ret, struct error *err);
 
