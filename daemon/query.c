@@ -1,11 +1,8 @@
 #include "daemon/query.h"
 
-#include "storage/store.h"
-#if __has_include("storage/sqlfunctions.h")
+#include "daemon/query_access.h"
 #include "storage/sqlfunctions.h"
-#else
-int sql_functions_register(struct sqlite3 *db, struct error *err);
-#endif
+#include "storage/store.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -19,7 +16,6 @@ int sql_functions_register(struct sqlite3 *db, struct error *err);
 
 enum {
     PROGRESS_OPS = 2000,         /* virtual machine steps between looks at clock and stop flag */
-    MAX_VALUE_BYTES = 16 << 20,  /* longest text or blob that a statement may build */
     MAX_ANSWER_BYTES = 32 << 20, /* values in one answer; what is beyond is cut off */
     STORE_MS = 1000,             /* for the questions whose statements are ours */
 };
@@ -30,7 +26,7 @@ struct session {
     struct store *store;
     struct sqlite3 *db;
     int64_t deadline_ms; /* monotonic; INT64_MAX: none */
-    char refused[160];   /* what the authorizer refused first */
+    struct query_access access;
     bool timed_out;
 };
 
@@ -64,90 +60,6 @@ static int on_progress(void *context)
     struct session *session = context;
     session->timed_out = session->timed_out || now_ms() > session->deadline_ms;
     return session->timed_out || stopped(session);
-}
-
-/* ---- what a statement may do ---- */
-
-/* Pragmas that only tell. Those of the second list take the name of a table or an index, or how many problems to list; an
- * argument of the others would set something. */
-static const char *const reading_pragmas[] = {
-    "application_id", "auto_vacuum", "collation_list", "compile_options",
-    "database_list",  "encoding",    "freelist_count", "function_list",
-    "journal_mode",   "page_count",  "page_size",      "pragma_list",
-    "schema_version", "synchronous", "table_list",     "user_version",
-};
-static const char *const asking_pragmas[] = {
-    "foreign_key_check", "foreign_key_list", "index_info", "index_list", "index_xinfo",
-    "integrity_check",   "quick_check",      "table_info", "table_list", "table_xinfo",
-};
-
-static bool listed(const char *const *list, size_t n, const char *name)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (sqlite3_stricmp(list[i], name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool pragma_allowed(const char *name, const char *argument)
-{
-    if (listed(asking_pragmas, sizeof asking_pragmas / sizeof *asking_pragmas, name)) {
-        return true;
-    }
-    return argument == NULL &&
-           listed(reading_pragmas, sizeof reading_pragmas / sizeof *reading_pragmas, name);
-}
-
-/* The connection is read-only already; this refuses by name what read-only connections still allow (ATTACH,
- * settings of the connection, transactions that would outlive the time limit). */
-static int authorize(void *context, int action, const char *a, const char *b, const char *database,
-                     const char *view)
-{
-    (void)database;
-    (void)view;
-    struct session *session = context;
-    const char *what = NULL;
-    switch (action) {
-    case SQLITE_SELECT:
-    case SQLITE_READ:
-    case SQLITE_RECURSIVE:
-        return SQLITE_OK;
-    case SQLITE_FUNCTION:
-        if (b == NULL || sqlite3_stricmp(b, "load_extension") != 0) {
-            return SQLITE_OK;
-        }
-        what = "load_extension()";
-        break;
-    case SQLITE_PRAGMA:
-        if (pragma_allowed(a, b)) {
-            return SQLITE_OK;
-        }
-        break;
-    case SQLITE_ATTACH:
-        what = "ATTACH";
-        break;
-    case SQLITE_DETACH:
-        what = "DETACH";
-        break;
-    case SQLITE_TRANSACTION:
-    case SQLITE_SAVEPOINT:
-        what = "a transaction of one's own";
-        break;
-    default: /* an open set: every code not named above changes something */
-        what = "a statement that writes";
-        break;
-    }
-    if (session->refused[0] == '\0') {
-        if (what == NULL) {
-            snprintf(session->refused, sizeof session->refused, "PRAGMA %.60s%s", a,
-                     b == NULL ? "" : " with a value");
-        } else {
-            snprintf(session->refused, sizeof session->refused, "%s", what);
-        }
-    }
-    return SQLITE_DENY;
 }
 
 /* ---- opening, and what SQLite's codes mean here ---- */
@@ -185,9 +97,9 @@ static int sqlite_error(const struct session *session, int code, struct error *e
             err, ERROR_TIMEOUT, "took longer than %u ms; narrow it, or allow it more time",
             session->request->kind == QUERY_SQL ? session->request->time_limit_ms : STORE_MS);
     }
-    if (session->refused[0] != '\0') {
+    if (session->access.refused[0] != '\0') {
         return error_set(err, ERROR_INVALID, "%s is refused: only reading is possible here",
-                         session->refused);
+                         session->access.refused);
     }
     switch (code & 0xff) {
     case SQLITE_BUSY:
@@ -375,14 +287,11 @@ static int ask_sql(struct session *session, char **ret_json, struct error *err)
 {
     sqlite3_stmt *statement = NULL;
     const char *tail = session->request->sql;
-    int r = sql_functions_register(session->db, err);
+    int r = sqlfunctions_register(session->db, err);
     if (r < 0) {
         return r;
     }
-    sqlite3_limit(session->db, SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES);
-    sqlite3_limit(session->db, SQLITE_LIMIT_ATTACHED, 0);
-    sqlite3_db_config(session->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-    sqlite3_set_authorizer(session->db, authorize, session);
+    query_access_restrict(session->db, &session->access);
 
     int code = SQLITE_OK;
     while (code == SQLITE_OK && statement == NULL && *tail != '\0') { /* past empty statements */

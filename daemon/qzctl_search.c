@@ -1,0 +1,157 @@
+#include "daemon/qzctl_search.h"
+
+#include "storage/store.h"
+#include "trainer/net/blas.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+void search_options_init(struct search_options *ret)
+{
+    *ret = (struct search_options){.params = search_params_default};
+    ret->params.noise_share = 0;
+    ret->nodes = search_params_default.nodes;
+}
+
+int search_options_take(struct search_options *options, int option, const char *value)
+{
+    int64_t n = 0;
+    double x = 0;
+    switch (option) {
+    case SEARCH_OPTION_NET:
+        options->net = value;
+        return 0;
+    case SEARCH_OPTION_NODES:
+        if (qzctl_number("--nodes", value, 0, QZCTL_MAX_NODES, &n) != 0) {
+            return -1;
+        }
+        if (n == 1) {
+            fprintf(stderr, "qzctl: --nodes: 0 is the net alone, a search has 2 or more\n");
+            return -1;
+        }
+        options->nodes = (uint32_t)n;
+        options->nodes_given = true;
+        return 0;
+    case SEARCH_OPTION_CPUCT:
+        if (qzctl_real("--cpuct", value, 0.001, 100, &x) != 0) {
+            return -1;
+        }
+        options->params.cpuct = (float)x;
+        return 0;
+    case SEARCH_OPTION_FPU:
+        if (qzctl_real("--fpu-reduction", value, 0, 10, &x) != 0) {
+            return -1;
+        }
+        options->params.fpu_reduction = (float)x;
+        return 0;
+    case SEARCH_OPTION_SOLVER:
+        if (strcmp(value, "on") != 0 && strcmp(value, "off") != 0) {
+            fprintf(stderr, "qzctl: --solver: on or off\n");
+            return -1;
+        }
+        options->params.solver = strcmp(value, "on") == 0;
+        return 0;
+    default:
+        return -1;
+    }
+}
+
+/* ---- the net ---- */
+
+static bool all_digits(const char *text)
+{
+    return *text != '\0' && text[strspn(text, "0123456789")] == '\0';
+}
+
+/* A sha256's beginning may look like an id: the longer reading goes first. */
+static int look_up(struct store *store, const char *which, struct store_net *ret, struct error *err)
+{
+    if (which == NULL) {
+        return store_current_net(store, "main", ret, err);
+    }
+    if (strlen(which) >= 8) {
+        int r = store_find_net(store, which, ret, err);
+        if (r != ERROR_NOT_FOUND || !all_digits(which)) {
+            return r;
+        }
+    }
+    if (!all_digits(which)) {
+        return error_set(err, ERROR_NOT_FOUND,
+                         "%s: no such file, and neither an id nor 8 digits or more of a sha256",
+                         which);
+    }
+    return store_get_net(store, strtoll(which, NULL, 10), ret, err);
+}
+
+static int find_in_store(struct qzctl *qzctl, const char *which, struct qzctl_net *found,
+                         char ret_file[PATH_MAX], struct error *err)
+{
+    char path[PATH_MAX];
+    struct store *store = NULL;
+    struct store_net net;
+    qzctl_db_path(qzctl, path);
+    int r = store_open(path, STORE_READ, &store, err);
+    if (r < 0) {
+        return r;
+    }
+    r = look_up(store, which, &net, err);
+    store_close(store);
+    if (r < 0) {
+        return r;
+    }
+    found->generation = net.generation;
+    if (strcmp(net.state, "removed") == 0) {
+        r = error_set(err, ERROR_NOT_FOUND, "net %lld: its file has been removed",
+                      (long long)net.id);
+    } else if (snprintf(ret_file, PATH_MAX, "%s/%s", qzctl->state_dir, net.file) >= PATH_MAX) {
+        r = error_set(err, ERROR_INVALID, "%s: the path is too long", net.file);
+    }
+    store_net_finish(&net);
+    return r;
+}
+
+int qzctl_net_load(struct qzctl *qzctl, const char *which, struct qzctl_net *ret)
+{
+    struct error err = {""};
+    char file[PATH_MAX];
+    *ret = (struct qzctl_net){.generation = -1};
+    int r = blas_prove(qzctl->process_argv, &err);
+    if (r < 0) {
+        return qzctl_fail("%s", err.text);
+    }
+    if (which != NULL && access(which, F_OK) == 0) {
+        snprintf(file, sizeof file, "%s", which);
+    } else {
+        r = find_in_store(qzctl, which, ret, file, &err);
+    }
+    if (r == 0) {
+        r = net_load(file, &ret->net, ret->sha256, &err);
+    }
+    if (r < 0) {
+        return qzctl_fail("%s", err.text);
+    }
+    ret->game = game_find(ret->net->arch.game);
+    if (ret->game == NULL) {
+        qzctl_fail("%s: made for %s, which this program does not know", file, ret->net->arch.game);
+        qzctl_net_finish(ret);
+        return QZCTL_FAILED;
+    }
+    return QZCTL_OK;
+}
+
+void qzctl_net_finish(struct qzctl_net *net)
+{
+    net_destroy(net->net);
+    net->net = NULL;
+}
+
+json_t *qzctl_net_json(const struct qzctl_net *net)
+{
+    json_t *object = json_pack("{s:s}", "sha256", net->sha256);
+    if (object != NULL && net->generation >= 0) {
+        (void)json_object_set_new(object, "generation", json_integer(net->generation));
+    }
+    return object;
+}

@@ -1,0 +1,59 @@
+/* What analyse and suite share: the net that --net names, and the settings of a search. */
+#ifndef DAEMON_QZCTL_SEARCH_H
+#define DAEMON_QZCTL_SEARCH_H
+
+#include "daemon/qzctl.h"
+#include "mcts/game.h"
+#include "mcts/search.h"
+#include "trainer/net/net.h"
+
+enum { QZCTL_CACHE_ENTRIES = 1 << 17, QZCTL_SIDE_BY_SIDE = 32, QZCTL_MAX_NODES = 10000000 };
+
+struct qzctl_net {
+    struct net *net;
+    const struct game *game;
+    char sha256[RECORD_SHA256_BYTES];
+    int64_t generation; /* -1: not in the store */
+};
+/* Prove OpenBLAS (this may start the process again) and load the net: a file, an id or the first 8 or more digits
+ * of a sha256 in the store; NULL: the current net of line main. An exit code, having said why. */
+int qzctl_net_load(struct qzctl *qzctl, const char *which, struct qzctl_net *ret);
+void qzctl_net_finish(struct qzctl_net *net);
+
+struct search_options {
+    const char *net; /* --net, or NULL */
+    uint32_t nodes;  /* 0 = the net alone */
+    bool nodes_given;
+    struct search_params params; /* shipped ones without noise, and what options say */
+};
+void search_options_init(struct search_options *ret);
+/* The options, for a command's own list, and their help. */
+#define SEARCH_OPTIONS                                                 \
+    {"net", required_argument, NULL, SEARCH_OPTION_NET},               \
+        {"nodes", required_argument, NULL, SEARCH_OPTION_NODES},       \
+        {"cpuct", required_argument, NULL, SEARCH_OPTION_CPUCT},       \
+        {"fpu-reduction", required_argument, NULL, SEARCH_OPTION_FPU}, \
+    {                                                                  \
+        "solver", required_argument, NULL, SEARCH_OPTION_SOLVER        \
+    }
+#define SEARCH_OPTIONS_HELP                                                                     \
+    "  --net FILE|ID        a .safetensors file, or an id or sha256 (8 digits or more) in the " \
+    "store\n"                                                                                   \
+    "                       (default: the current net)\n"                                       \
+    "  --cpuct X            exploration (default 1.5)\n"                                        \
+    "  --fpu-reduction X    of moves without a visit, but not at the root (default 0.2)\n"      \
+    "  --solver on|off      whether proofs propagate (default on)\n"
+enum {
+    SEARCH_OPTION_NET = 100,
+    SEARCH_OPTION_NODES,
+    SEARCH_OPTION_CPUCT,
+    SEARCH_OPTION_FPU,
+    SEARCH_OPTION_SOLVER,
+};
+/* Take one of them: 0, or -1 having said what is wrong. */
+int search_options_take(struct search_options *options, int option, const char *value);
+
+/* {"sha256": ..., "generation": ...}, for answers. */
+json_t *qzctl_net_json(const struct qzctl_net *net);
+
+#endif
