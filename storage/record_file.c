@@ -14,6 +14,7 @@ struct record_file {
     FILE *stream;
     char *path;
     int64_t offset; /* of the next frame */
+    bool broken;    /* half a frame could not be taken back */
 };
 
 static void put_u32(uint32_t value, uint8_t *bytes)
@@ -166,7 +167,8 @@ static int write_all(struct record_file *file, const uint8_t *bytes, size_t size
         }
         if (n < 0) {
             int r = system_error(file->path, err);
-            return ftruncate(fd, file->offset) < 0 ? system_error(file->path, err) : r;
+            file->broken = ftruncate(fd, file->offset) < 0;
+            return r;
         }
         done += (size_t)n;
     }
@@ -216,6 +218,10 @@ int record_file_append_to(const char *path, struct record_file **ret, struct err
 
 int record_file_append(struct record_file *file, const Qzd__Game *game, struct error *err)
 {
+    if (file->broken) {
+        return error_set(err, ERROR_IO, "%s: ends within a frame since an error of writing",
+                         file->path);
+    }
     size_t size = qzd__game__get_packed_size(game);
     if (size > RECORD_MAX_BYTES) {
         return error_set(err, ERROR_INVALID, "%s: a game of %zu bytes is longer than allowed (%d)",

@@ -1,1 +1,7 @@
 # tests of storage
+unit_test(error storage)
+unit_test(policy storage)
+unit_test(record storage)
+unit_test(record_message storage)
+unit_test(record_file storage)
+unit_test(migrations storage)

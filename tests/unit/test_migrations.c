@@ -1,0 +1,102 @@
+#include "storage/migrations.h"
+
+#include "store_fixture.h"
+
+static sqlite3 *memory(void)
+{
+    sqlite3 *db = NULL;
+    ck_assert_int_eq(sqlite3_open(":memory:", &db), SQLITE_OK);
+    return db;
+}
+
+static int64_t number(sqlite3 *db, const char *sql)
+{
+    sqlite3_stmt *stmt = NULL;
+    ck_assert_msg(sqlite3_prepare_v2(db, sql, -1, &stmt, NULL) == SQLITE_OK, "%s", sql);
+    ck_assert_int_eq(sqlite3_step(stmt), SQLITE_ROW);
+    int64_t value = sqlite3_column_int64(stmt, 0);
+    sqlite3_finalize(stmt);
+    return value;
+}
+
+START_TEST(steps_run_from_the_version_that_is_there)
+{
+    static const char *const steps[] = {"CREATE TABLE a(x)", "INSERT INTO a VALUES(1)",
+                                        "INSERT INTO a VALUES(2)"};
+    sqlite3 *db = memory();
+    struct error err = {""};
+    ck_assert_int_eq(migrations_run(db, &(struct migrations){2, steps}, &err), 0);
+    ck_assert_int_eq(number(db, "SELECT sum(x) FROM a"), 1);
+    ck_assert_int_eq(number(db, "PRAGMA user_version"), 2);
+    ck_assert_int_eq(migrations_run(db, &(struct migrations){2, steps}, &err), 0);
+    ck_assert_int_eq(number(db, "SELECT sum(x) FROM a"), 1);
+    ck_assert_int_eq(migrations_run(db, &(struct migrations){3, steps}, &err), 0);
+    ck_assert_int_eq(number(db, "SELECT sum(x) FROM a"), 3);
+    ck_assert_int_eq(number(db, "PRAGMA user_version"), 3);
+    sqlite3_close(db);
+}
+END_TEST
+
+START_TEST(failing_step_undoes_all_of_them)
+{
+    static const char *const steps[] = {"CREATE TABLE a(x)", "CREATE TABLE b(y); nonsense"};
+    sqlite3 *db = memory();
+    struct error err = {""};
+    ck_assert_int_eq(migrations_run(db, &(struct migrations){2, steps}, &err), ERROR_INVALID);
+    ck_assert_msg(strstr(err.text, "version 2") != NULL, "%s", err.text);
+    ck_assert_int_eq(number(db, "SELECT count(*) FROM sqlite_schema"), 0);
+    ck_assert_int_eq(number(db, "PRAGMA user_version"), 0);
+    ck_assert_int_ne(sqlite3_get_autocommit(db), 0);
+    sqlite3_close(db);
+}
+END_TEST
+
+START_TEST(newer_database_is_refused)
+{
+    sqlite3 *db = memory();
+    struct error err = {""};
+    sqlite3_exec(db, "PRAGMA user_version = 9", NULL, NULL, NULL);
+    const struct migrations own = migrations_own();
+    ck_assert_int_eq(migrations_run(db, &own, &err), ERROR_VERSION);
+    ck_assert_int_eq(number(db, "SELECT count(*) FROM sqlite_schema"), 0);
+    sqlite3_close(db);
+}
+END_TEST
+
+START_TEST(new_store_has_its_marks_and_settings)
+{
+    struct fixture fixture;
+    struct fixture *f = &fixture;
+    fixture_open(f);
+    ck_assert_double_eq(sql_number(f, "PRAGMA application_id"), STORE_APPLICATION_ID);
+    ck_assert_double_eq(sql_number(f, "PRAGMA user_version"), STORE_VERSION);
+    ck_assert_double_eq(sql_number(f, "PRAGMA auto_vacuum"), 2); /* incremental */
+    ck_assert_double_eq(sql_number(f, "PRAGMA synchronous"), 2); /* full */
+    ck_assert_double_eq(sql_number(f, "PRAGMA foreign_keys"), 1);
+    ck_assert_double_eq(sql_number(f, "PRAGMA busy_timeout"), 10000);
+    ck_assert_double_eq(
+        sql_number(f, "SELECT count(*) FROM pragma_journal_mode WHERE journal_mode = 'wal'"), 1);
+    ck_assert_double_eq(
+        sql_number(f, "SELECT count(*) FROM pragma_table_list WHERE schema = 'main'"
+                      " AND type = 'table' AND NOT strict AND name NOT LIKE 'sqlite%'"),
+        0);
+    fixture_close(f);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("migrations");
+    TCase *tests = tcase_create("migrations");
+    tcase_set_timeout(tests, 120);
+    tcase_add_test(tests, steps_run_from_the_version_that_is_there);
+    tcase_add_test(tests, failing_step_undoes_all_of_them);
+    tcase_add_test(tests, newer_database_is_refused);
+    tcase_add_test(tests, new_store_has_its_marks_and_settings);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
