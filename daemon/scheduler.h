@@ -1,0 +1,167 @@
+/* The scheduler: which process runs when, as a pure state machine: (state, event, now) -> (state,
+ * commands). It owns no file, clock, socket or process, so days of daemon life run in a test in
+ * milliseconds. The supervisor does what the commands say and reports what came of it as events.
+ *
+ * It deals in core slots: a worker takes one, a match process one, a training `training_threads`.
+ * Trainings go before evaluations, evaluations before workers; workers beyond the slots are suspended
+ * at a batch boundary, their games kept, and so is an evaluation for which a training leaves no room.
+ *
+ *   worker      STOPPED -> STARTING -> RUNNING          any exit -> BACKING_OFF -> STARTING
+ *   training    IDLE -> RUNNING -> IDLE                 crash -> BACKING_OFF -> RUNNING (the same job)
+ *   evaluation  IDLE -> RUNNING -> IDLE                 crash -> BACKING_OFF -> RUNNING (the same net) */
+#ifndef DAEMON_SCHEDULER_H
+#define DAEMON_SCHEDULER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    SCHEDULER_MAX_WORKERS = 256,
+    SCHEDULER_MAX_COMMANDS = 2 * SCHEDULER_MAX_WORKERS + 16,
+    SCHEDULER_MAX_PENDING = 16,      /* nets that wait for their net-alone suites */
+    SCHEDULER_FIRST_DELAY_MS = 1000, /* back-off, doubling */
+    SCHEDULER_MAX_DELAY_MS = 60000,
+    SCHEDULER_HEALTHY_MS = 60000, /* a process that lived so long starts at the first delay again */
+    SCHEDULER_SAVED_MS = 600000,  /* evaluation time is saved up for so long at most */
+    SCHEDULER_MAX_CRASHES = 5,    /* in a row, then a training or evaluation is given up */
+};
+
+struct scheduler_settings {
+    uint32_t slots;            /* N, >= 1 */
+    uint32_t workers;          /* <= SCHEDULER_MAX_WORKERS */
+    uint32_t training_threads; /* 1 .. N */
+    int64_t first_positions;   /* the first training is due at so many full positions, */
+    int64_t every_min;         /* the next ones after max(every_min, every_share * all) new ones, */
+    int64_t every_max;         /* at most every_max */
+    double every_share;
+    double window_c, window_alpha, window_beta;
+    double evaluation_share; /* of the N slots */
+    bool judges_net;         /* there are suites for the net alone, */
+    bool judges_search;      /* and suites for its search */
+};
+
+/* KataGo's growing window: c (1 + beta ((n / c)^alpha - 1) / alpha), within 1 .. n. */
+int64_t scheduler_window(const struct scheduler_settings *settings, int64_t positions);
+
+enum scheduler_process {
+    PROCESS_STOPPED, /* or idle */
+    PROCESS_STARTING,
+    PROCESS_RUNNING,
+    PROCESS_BACKING_OFF,
+};
+const char *scheduler_process_text(enum scheduler_process state);
+
+struct scheduler_backoff {
+    uint32_t crashes; /* in a row */
+    int64_t started_ms, retry_ms;
+};
+struct scheduler_worker {
+    enum scheduler_process state;
+    bool suspended;
+    struct scheduler_backoff backoff;
+};
+
+/* Read it freely; change it through scheduler_init and scheduler_step only. */
+struct scheduler {
+    struct scheduler_settings settings;
+    int64_t now_ms;
+    bool paused, blocked, stopping, train_now;
+
+    /* From the store. */
+    int64_t positions;             /* full positions of finished games, ever */
+    int64_t positions_at_training; /* when the last finished training began */
+    int64_t positions_at_failure;  /* when a training after that one failed, or 0 */
+    uint32_t generation;           /* of the current net */
+
+    struct scheduler_worker workers[SCHEDULER_MAX_WORKERS];
+
+    enum scheduler_process training;
+    struct scheduler_backoff training_backoff;
+    bool training_known; /* a begun job is there and is gone on with */
+
+    enum scheduler_process evaluation;
+    struct scheduler_backoff evaluation_backoff;
+    int64_t evaluation_net;
+    bool evaluation_search; /* the running one: suites with search */
+    bool evaluation_suspended;
+    int64_t pending_nets[SCHEDULER_MAX_PENDING]; /* for the net alone, oldest first */
+    uint32_t n_pending;
+    int64_t pending_search; /* newest net to be judged with search, 0 = none */
+    double account_ms;      /* core time that evaluations may use; negative: a debt */
+};
+
+/* What the store says when a daemon begins. */
+struct scheduler_start {
+    int64_t positions, positions_at_training, positions_at_failure;
+    uint32_t generation;
+    bool training_known;
+    double account_ms;
+};
+void scheduler_init(struct scheduler *scheduler, const struct scheduler_settings *settings,
+                    const struct scheduler_start *start, int64_t now_ms);
+
+enum scheduler_event_kind {
+    EVENT_TICK,              /* time has passed: at least once a second */
+    EVENT_SETTINGS,          /* settings; workers and slots stay as they are */
+    EVENT_COUNTS,            /* positions */
+    EVENT_JUDGE,             /* net: a net without (all of) its evaluations; search: with search */
+    EVENT_WORKER_READY,      /* worker: has said hello */
+    EVENT_WORKER_EXITED,     /* worker: or could not be started */
+    EVENT_TRAINING_FINISHED, /* net, positions (when it began): the new net is committed and current */
+    EVENT_TRAINING_FAILED, /* no net came of it and none will: the old one stays */
+    EVENT_TRAINING_EXITED, /* crashed or could not be started: the job goes on later */
+    EVENT_EVALUATION_FINISHED,
+    EVENT_EVALUATION_FAILED, /* cannot be done: not tried again */
+    EVENT_EVALUATION_EXITED,
+    EVENT_PAUSE,
+    EVENT_RESUME,
+    EVENT_TRAIN_NOW,
+    EVENT_BLOCKED, /* the store takes nothing more for now */
+    EVENT_FREE,
+    EVENT_STOP,
+};
+struct scheduler_event {
+    enum scheduler_event_kind kind;
+    uint32_t worker;
+    int64_t net;
+    bool search;
+    int64_t positions;
+    const struct scheduler_settings *settings;
+};
+
+enum scheduler_command_kind {
+    COMMAND_START_WORKER,
+    COMMAND_SUSPEND_WORKER, /* suspended: or go on */
+    COMMAND_SET_NET,        /* worker: to the current net */
+    COMMAND_STOP_WORKER,
+    COMMAND_START_TRAINING,   /* choose its window and begin */
+    COMMAND_RESUME_TRAINING,  /* start the begun job again */
+    COMMAND_GIVE_UP_TRAINING, /* it crashed too often: record it as failed */
+    COMMAND_STOP_TRAINING,
+    COMMAND_START_EVALUATION, /* net, search */
+    COMMAND_SUSPEND_EVALUATION,
+    COMMAND_GIVE_UP_EVALUATION,
+    COMMAND_SKIP_EVALUATION, /* net: a newer one takes its place */
+    COMMAND_STOP_EVALUATION,
+};
+struct scheduler_command {
+    enum scheduler_command_kind kind;
+    uint32_t worker;
+    bool suspended;
+    int64_t net;
+    bool search;
+};
+
+/* Take one event at now_ms (never before the last one's: such a time counts as the last one's) and write what is to be done into ret, which has
+ * room for SCHEDULER_MAX_COMMANDS. Returns how many. */
+uint32_t scheduler_step(struct scheduler *scheduler, const struct scheduler_event *event,
+                        int64_t now_ms, struct scheduler_command *ret);
+
+/* New positions that the next training needs in all, and those that are there. */
+int64_t scheduler_training_threshold(const struct scheduler *scheduler);
+int64_t scheduler_new_positions(const struct scheduler *scheduler);
+/* NULL if EVENT_TRAIN_NOW would begin a training, else why not, as a static sentence. */
+const char *scheduler_train_now_refusal(const struct scheduler *scheduler);
+uint32_t scheduler_active_workers(const struct scheduler *scheduler); /* running, not suspended */
+
+#endif
