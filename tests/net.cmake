@@ -19,4 +19,9 @@ add_test(NAME inference_unset COMMAND test_inference)
 set_tests_properties(inference_unset PROPERTIES
   ENVIRONMENT_MODIFICATION "OPENBLAS_CORETYPE=unset:" TIMEOUT 300 LABELS unit)
 
+unit_test(safetensors trainer_net PkgConfig::JANSSON PkgConfig::SODIUM)
+target_link_options(test_safetensors PRIVATE -Wl,--wrap=fsync,--wrap=rename)
+unit_test(evaluator trainer_net)
+unit_test(blas trainer_net)
+
 bench(inference trainer_net PkgConfig::OPENBLAS)
