@@ -9,6 +9,11 @@ unit_test(tictactoe mcts)
 add_library(made_up_net STATIC unit/made_up_net.c)
 target_link_libraries(made_up_net PUBLIC mcts PkgConfig::CHECK PRIVATE qzd_warnings)
 
+unit_test(search mcts made_up_net)
+unit_test(search_play mcts made_up_net)
+unit_test(search_choose mcts)
+unit_test(search_memory mcts made_up_net)
+target_link_options(test_search_memory PRIVATE -Wl,--wrap=calloc,--wrap=realloc)
 unit_test(search_reference mcts made_up_net)
 target_sources(test_search_reference PRIVATE unit/reference_puct.c)
 
