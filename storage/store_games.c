@@ -101,7 +101,11 @@ int store_put_start(struct store *store, const struct record_start *start, uint3
                          start->uid);
     }
     int r = store_enter(store, err);
-    return r < 0 ? r : store_leave(store, put_start(store, start, held_out_one_in, err), 1, err);
+    if (r < 0) {
+        return r;
+    }
+    r = put_start(store, start, held_out_one_in, err);
+    return store_leave(store, r, r == STORE_ADDED, err);
 }
 
 /* ---- positions ---- */

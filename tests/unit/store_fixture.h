@@ -18,6 +18,7 @@
 struct fixture {
     char folder[64];
     char path[96];
+    char sha256[RECORD_SHA256_BYTES]; /* of net 0 */
     struct store *store;
     struct error err;
 };
@@ -197,6 +198,66 @@ static inline struct record_search make_search(const char *sha256)
         .kernel = "openblas",
         .settings = "{\"search.nodes\":800}",
     };
+}
+
+static inline struct store_training make_training(void)
+{
+    return (struct store_training){.parent_id = 1,
+                                   .generation = 1,
+                                   .started_at = 10,
+                                   .finished_at = 20,
+                                   .first_seq = 1,
+                                   .last_seq = 4,
+                                   .positions = 100,
+                                   .new_positions = 50,
+                                   .all_positions = 12,
+                                   .samples = 400,
+                                   .q_ratio = 0.5,
+                                   .lambda = 0.25,
+                                   .q_kind = "best",
+                                   .steps = 7,
+                                   .rows_without_q = 3,
+                                   .policy_loss = 1.5,
+                                   .policy_entropy = 1.25,
+                                   .value_loss = 0.75,
+                                   .held_out_positions = 9,
+                                   .held_out_policy_loss = NAN,
+                                   .held_out_policy_entropy = NAN,
+                                   .held_out_value_loss = NAN,
+                                   .grad_norm = 2,
+                                   .learning_rate = 0.002,
+                                   .samples_per_s = 1000,
+                                   .settings = "{}"};
+}
+
+/* A store with net 0 in it, by which put_game() plays. */
+static inline void open_with_net(struct fixture *f)
+{
+    fixture_open(f);
+    make_sha256(0, f->sha256);
+    add_net(f, 0);
+}
+
+/* Start, n positions and, unless outcome is 9, the end of game `number`. The positions stay in ret (may be NULL). */
+static inline struct record_start put_game(struct fixture *f, uint64_t number, uint32_t n,
+                                           int outcome, struct record_position *ret)
+{
+    uint64_t random = number;
+    struct record_start start = make_start(number);
+    struct record_search search = make_search(f->sha256);
+    ck_ok(store_put_start(f->store, &start, 0, &f->err));
+    for (uint32_t i = 0; i < n; i++) {
+        struct record_position position = make_position(&random, i);
+        ck_ok(store_put_position(f->store, start.uid, &search, &position, &f->err));
+        if (ret != NULL) {
+            ret[i] = position;
+        }
+    }
+    if (outcome != 9) {
+        struct record_end end = make_end(n, outcome, 5000 + (int64_t)number);
+        ck_ok(store_put_end(f->store, start.uid, &end, &f->err));
+    }
+    return start;
 }
 
 #endif
