@@ -121,8 +121,12 @@ static int ask_store(struct qzctl *qzctl, struct query_request *request, char **
     int r = query_ask(request, ret_json, &err);
     request->db_path = NULL;
     if (r < 0) {
-        qzctl_fail("%s", err.text);
-        return r == ERROR_NOT_FOUND ? QZCTL_NO_DAEMON : QZCTL_FAILED;
+        if (r == ERROR_NOT_FOUND) {
+            qzctl_fail("%s: no daemon runs on it and no store is in it (--state DIR, $QZD_STATE)",
+                       qzctl->state_dir);
+            return QZCTL_NO_DAEMON;
+        }
+        return qzctl_fail("%s", err.text);
     }
     return QZCTL_OK;
 }

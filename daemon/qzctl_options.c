@@ -81,7 +81,8 @@ static int take_common(struct qzctl *qzctl, const struct qzctl_command *command,
     case OPTION_HELP:
         return print_command_help(command);
     default: /* getopt_long has said what is wrong */
-        return qzctl_usage(command, "wrong usage");
+        fprintf(stderr, "\"qzctl %s --help\" says more.\n", command->name);
+        return QZCTL_USAGE;
     }
 }
 

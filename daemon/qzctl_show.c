@@ -59,8 +59,8 @@ static const struct progress_column {
     {"value_loss_held_out", "v.loss*", REAL_4, 2},
     {"mean_abs_qz", "|q-z|", REAL_4, 7},
     {"kld", "kld", REAL_4, 10},
-    {"mistakes_net", "miss.net%", PERCENT, 1},
-    {"mistakes_search", "miss.srch%", PERCENT, 1},
+    {"mistakes_net", "mistakes%", PERCENT, 1},
+    {"mistakes_search", "+search%", PERCENT, 1},
     {"value_accuracy", "v.acc%", PERCENT, 1},
     {"evaluations_per_s", "eval/s", WHOLE, 13},
     {"evaluations_per_position", "eval/pos", WHOLE, 14},
@@ -187,7 +187,7 @@ static int run_progress(struct qzctl *qzctl, const struct qzctl_command *command
 
 const struct qzctl_command qzctl_progress = {
     "progress",
-    "[--all]",
+    "",
     "a table of the main line, one row a generation",
     "  --all   every column of the view \"progress\", under its own name\n"
     "\n"
@@ -198,7 +198,7 @@ const struct qzctl_command qzctl_progress = {
     "  p.gap      policy loss minus the targets' entropy; * = on games held out\n"
     "  v.loss     value loss; * = on games held out\n"
     "  |q-z|      mean difference of search value and result; kld: of visits from priors, nats\n"
-    "  miss.net%  mistakes on the move suites: the net alone; miss.srch%: with search\n"
+    "  mistakes%  on the move suites, the net alone; +search%: with search\n"
     "  v.acc%     of the value suites, the net alone\n"
     "  eval/s     evaluations a second of worker time; eval/pos: a position searched\n"
     "  cache%     of the positions asked for; prov%: roots whose value was proven\n"
@@ -251,7 +251,7 @@ static int run_events(struct qzctl *qzctl, const struct qzctl_command *command, 
 
 const struct qzctl_command qzctl_events = {
     "events",
-    "[--n N]",
+    "",
     "the newest events: restarts, crashes, refused input, diagnoses",
     "  --n N   how many, 1 to 10000 (default 50)\n"
     "\n"
