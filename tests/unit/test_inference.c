@@ -34,12 +34,12 @@ void *__wrap_aligned_alloc(size_t alignment, size_t size)
 static const struct shape {
     uint32_t planes, height, width, policy, blocks, filters, se, value_filters, hidden;
 } shapes[] = {
-    {3, 6, 7, 1, 4, 32, 8, 8, 64},      {3, 6, 7, 1, 2, 32, 0, 8, 64},
-    {2, 3, 3, 1, 1, 1, 0, 1, 1},        {2, 3, 3, 1, 1, 1, 1, 1, 1},
-    {3, 6, 7, 1, 2, 5, 3, 3, 7},        {3, 6, 7, 2, 1, 17, 5, 2, 33},
-    {112, 8, 8, 80, 1, 24, 6, 32, 128}, {7, 1, 9, 3, 2, 33, 9, 1, 31},
-    {5, 9, 1, 1, 2, 31, 1, 4, 65},      {1, 1, 1, 1, 1, 3, 2, 1, 2},
-    {13, 5, 4, 7, 3, 64, 16, 5, 32},    {3, 6, 7, 1, 1, 95, 0, 9, 96},
+    {3, 6, 7, 1, 4, 32, 8, 8, 64},    {3, 6, 7, 1, 2, 32, 0, 8, 64},
+    {2, 3, 3, 1, 1, 1, 0, 1, 1},      {2, 3, 3, 1, 1, 1, 1, 1, 1},
+    {3, 6, 7, 1, 2, 5, 3, 3, 7},      {3, 6, 7, 2, 1, 17, 5, 2, 33},
+    {112, 8, 8, 80, 1, 24, 6, 8, 40}, {7, 1, 9, 3, 2, 33, 9, 1, 31},
+    {5, 9, 1, 1, 2, 31, 1, 4, 65},    {1, 1, 1, 1, 1, 3, 2, 1, 2},
+    {13, 5, 4, 7, 3, 64, 16, 5, 32},  {3, 6, 7, 1, 1, 95, 0, 9, 96},
 };
 enum { N_SHAPES = sizeof shapes / sizeof shapes[0] };
 
@@ -63,7 +63,6 @@ static struct net *random_net(const struct net_arch *arch, uint64_t seed)
 {
     struct net *net = net_create(arch);
     ck_assert_ptr_nonnull(net);
-    net_init(net, seed);
     for (uint32_t i = 0; i < net->n_tensors; i++) {
         const struct net_tensor *tensor = &net->tensors[i];
         float *data = net_tensor_data(net, tensor);
@@ -140,7 +139,7 @@ static void assert_near(const float *got, const float *want, size_t n, const cha
 
 START_TEST(inference_is_the_function_that_the_reference_defines)
 {
-    enum { N = 3 };
+    enum { N = 2 };
     struct error err;
     struct net_arch arch = arch_of(&shapes[_i / 2], (enum net_value_head)(_i % 2));
     struct net *net = random_net(&arch, 11 + (uint64_t)_i);
@@ -239,7 +238,11 @@ START_TEST(bits_do_not_depend_on_the_batch)
         inference_run(one, planes + i * planes_size, 1, alone.policy + i * policy_size,
                       alone.value + (size_t)i * 3);
     }
-    for (uint32_t n = 1; n <= MAX; n += arch.filters < 20 || n > 62 ? 1 : 7) {
+    for (uint32_t n = 1; n <= MAX; n++) {
+        /* Every size for the main net, telling ones for the others. */
+        if (_i > 0 && n != 2 && n != 3 && n != 16 && n != 31 && n < 64) {
+            continue;
+        }
         for (uint32_t i = 0; i < n; i++) { /* another place in the batch each time */
             memcpy(mixed + i * planes_size, planes + (i * 7 + n) % MAX * planes_size,
                    planes_size * sizeof(float));

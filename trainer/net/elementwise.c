@@ -50,8 +50,8 @@ void elementwise_widen_planes(const struct elementwise_shape *shape, const float
 }
 
 FOR_EACH_PROCESSOR
-void elementwise_shift_relu(const struct elementwise_shape *shape, const float *x,
-                            const float *shift, float *wide)
+void elementwise_shift_relu(const struct elementwise_shape *shape, const float *restrict x,
+                            const float *restrict shift, float *wide)
 {
     size_t n = shape->channels;
     for (uint32_t row = 0; row < shape->height; row++) {
@@ -72,8 +72,9 @@ void elementwise_shift_relu(const struct elementwise_shape *shape, const float *
 }
 
 FOR_EACH_PROCESSOR
-void elementwise_residual_relu(const struct elementwise_shape *shape, const float *x,
-                               const float *scale, const float *shift, float *wide)
+void elementwise_residual_relu(const struct elementwise_shape *shape, const float *restrict x,
+                               const float *restrict scale, const float *restrict shift,
+                               float *wide)
 {
     size_t n = shape->channels;
     for (uint32_t row = 0; row < shape->height; row++) {

@@ -37,7 +37,6 @@ struct block {
 
 struct inference {
     struct net_arch arch;
-    uint32_t max_batch;
     float *memory; /* all that follows points in here */
     struct conv3x3 input, policy1, policy2;
     struct block *blocks;
@@ -232,7 +231,6 @@ int inference_create(const struct net *net, uint32_t max_batch, struct inference
         goto no_memory;
     }
     inf->arch = net->arch;
-    inf->max_batch = max_batch;
     inf->blocks = calloc(net->arch.blocks, sizeof *inf->blocks);
     if (inf->blocks == NULL) {
         goto no_memory;
