@@ -14,7 +14,7 @@
 
 enum {
     TAPS = 9,
-    CHUNK_COLUMNS = 512,        /* at least so many columns a product, */
+    CHUNK_COLUMNS = 336,        /* at least so many columns a product, */
     CHUNK_FLOATS = 1024 * 1024, /* unless the copies would then take more than this */
 };
 

@@ -20,9 +20,16 @@ static float normal(uint64_t i)
 
 static struct net_arch small_arch(uint32_t se, enum net_value_head value)
 {
-    struct net_arch arch = {.n_planes = 3, .height = 4, .width = 5, .policy_planes = 2, .blocks = 2,
-                            .filters = 6, .se_channels = se, .value_filters = 3,
-                            .value_hidden = 7, .value = value};
+    struct net_arch arch = {.n_planes = 3,
+                            .height = 4,
+                            .width = 5,
+                            .policy_planes = 2,
+                            .blocks = 2,
+                            .filters = 6,
+                            .se_channels = se,
+                            .value_filters = 3,
+                            .value_hidden = 7,
+                            .value = value};
     snprintf(arch.game, sizeof(arch.game), "none");
     return arch;
 }
@@ -128,7 +135,8 @@ static void check_gradient(uint32_t se, enum net_value_head value, uint32_t thre
         float *data = net_tensor_data(net, tensor);
         double analytic = 0.0;
         for (size_t i = 0; i < tensor->count; i++) {
-            analytic += (double)gradient[tensor->offset + i] * (double)direction(gradient, tensor, i);
+            analytic +=
+                (double)gradient[tensor->offset + i] * (double)direction(gradient, tensor, i);
         }
         double best = INFINITY;
         for (int size = 0; size < 3; size++) {
@@ -146,7 +154,9 @@ static void check_gradient(uint32_t se, enum net_value_head value, uint32_t thre
             double error = fabs((loss[0] - loss[1]) / (2.0 * (double)h) - analytic);
             best = fmin(best, error / fmax(0.02, fabs(analytic)));
         }
-        if (getenv("VERBOSE")) { printf("%s %g %g\n", tensor->name, analytic, best); }
+        if (getenv("VERBOSE")) {
+            printf("%s %g %g\n", tensor->name, analytic, best);
+        }
         ck_assert_msg(best < 0.02, "%s: projected gradient %g is off by %g of itself (seed %d)",
                       tensor->name, analytic, best, SEED);
     }
