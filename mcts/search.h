@@ -7,6 +7,14 @@
  *     U(child) = -W/N of the child + cpuct P sqrt(N_parent) / (1 + N_child)
  * where N_parent is the visits of the parent and an unvisited child counts as
  *     v_parent_mean - fpu_reduction * sqrt(sum of priors of visited children)    (at the root: fpu_reduction_root)
+ *
+ * With params.solver proofs propagate (rule 4). A node is proven won when a child is lost for the
+ * child's mover, lost when all children are won for theirs, drawn when all are certain and the best is
+ * a draw. From the visit that proves it on, a node counts for its parent and backs up exactly -1, 0 or
+ * 1 (d = 1 for a draw, else 0) and is not searched below any more. Moves that lose for certain get no
+ * further visits; a drawn one is a move of value 0 like others. Earlier visits stay in the sums: as
+ * long as the root itself is not proven, its q and d are plain means over all visits. A proven root
+ * ends the search. Without solver only the end of a game is certain, and nothing is avoided.
  * Not thread-safe; different searches are independent. */
 #ifndef MCTS_SEARCH_H
 #define MCTS_SEARCH_H
@@ -40,9 +48,11 @@ extern const struct temperature_params temperature_params_default;
 
 struct search_move {
     uint16_t action;
-    uint32_t visits; /* the policy target: child visits, after rule 4's changes for proofs */
-    uint32_t n;      /* the child's true N */
-    float prior;     /* the net's, without noise */
+    /* The policy target: child visits after rule 4's changes for proofs. Not all zero: if only losing
+     * moves were visited (a handful of nodes), each of the others counts 1. */
+    uint32_t visits;
+    uint32_t n;  /* the child's true N; these sum to the root's N less one */
+    float prior; /* the net's, without noise */
     float q; /* the child's value for the root's mover: -W/N, proven value, or (no visit) v's fpu */
     float d;
     bool proven;
@@ -88,12 +98,15 @@ void search_begin(struct search *search, const struct search_params *params, con
 
 /* Begin at the position after `action` of the last root, keeping that subtree's visits and proofs
  * (analysis, matches, play). The root's N counts kept visits, and noise, if any, is drawn anew.
- * Returns false, with the search unchanged, if that position was never reached or is over. */
+ * Returns false, with the search unchanged, if that position was never reached or is over, if
+ * params->solver is not what it was (proofs and masks would mean nothing), or without memory for the
+ * copy. Then search_begin() it is. */
 bool search_advance(struct search *search, const struct search_params *params, uint16_t action,
                     uint64_t seed, uint32_t ply);
 
 /* Go on until a position must be evaluated or the search is finished. Asking again before
- * search_apply() gives the same leaf. */
+ * search_apply() gives the same leaf. After SEARCH_NO_MEMORY nothing is lost: asking again, once there
+ * is memory, goes on. */
 enum search_status search_next(struct search *search, struct search_leaf *ret_leaf);
 /* Bring the evaluation of the leaf that search_next() named. n_priors must equal n_legal. */
 void search_apply(struct search *search, const struct evaluation *evaluation);

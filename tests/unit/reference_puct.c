@@ -35,7 +35,9 @@ struct reference {
 static struct node *node_create(void)
 {
     struct node *node = calloc(1, sizeof(*node));
-    ck_assert_ptr_nonnull(node);
+    if (node == NULL) {
+        abort();
+    }
     return node;
 }
 

@@ -137,6 +137,7 @@ int main(void)
 {
     Suite *suite = suite_create("search_memory");
     TCase *tcase = tcase_create("all");
+    tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, create_cleans_up_after_each_failing_allocation);
     tcase_add_test(tcase, search_reports_no_memory_and_can_go_on_as_if_nothing_had_been);
     tcase_add_test(tcase, advance_without_memory_leaves_the_search_alone);

@@ -12,9 +12,13 @@ enum { CHUNKS = 10, POSITIONS_PER_CHUNK = 100 };
 static void compare(const struct search_result *ours, const struct search_result *theirs,
                     uint64_t seed)
 {
-#define AGREE(field)                                                                 \
-    ck_assert_msg(ours->field == theirs->field, "%s: %g != %g at seed %llu", #field, \
-                  (double)ours->field, (double)theirs->field, (unsigned long long)seed)
+#define AGREE(field)                                                               \
+    do {                                                                           \
+        if (ours->field != theirs->field) {                                        \
+            ck_abort_msg("%s: %g != %g at seed %llu", #field, (double)ours->field, \
+                         (double)theirs->field, (unsigned long long)seed);         \
+        }                                                                          \
+    } while (false)
     AGREE(nodes);
     AGREE(n_moves);
     for (uint32_t i = 0; i < ours->n_moves; i++) {
