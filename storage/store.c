@@ -220,13 +220,19 @@ uint32_t store_pending(const struct store *store)
 
 int store_read_begin(struct store *store, struct error *err)
 {
-    return sqlite3_get_autocommit(store->db) ? run_sql(store, "BEGIN", err) : 0;
+    int r = 0;
+    if (sqlite3_get_autocommit(store->db)) {
+        r = run_sql(store, "BEGIN", err);
+        store->in_read = r == 0;
+    }
+    return r;
 }
 
 void store_read_end(struct store *store)
 {
-    if (!store->in_group && !sqlite3_get_autocommit(store->db)) {
+    if (store->in_read) {
         sqlite3_exec(store->db, "COMMIT", NULL, NULL, NULL);
+        store->in_read = false;
     }
 }
 

@@ -28,6 +28,7 @@ struct store {
     char *path;
     enum store_mode mode;
     bool in_group;
+    bool in_read; /* between store_read_begin and _end, outside of any transaction else */
     uint32_t pending;
     uint32_t n_statements;
     struct store_statement statements[STORE_MAX_STATEMENTS];
@@ -81,7 +82,7 @@ int store_enter(struct store *store, struct error *err);
 /* Keep (r >= 0) or undo what was written since store_enter; n_rows is added to the pending ones.
  * Returns r, or an error where keeping failed. */
 int store_leave(struct store *store, int r, uint32_t n_rows, struct error *err);
-/* Around several reads that must see one state. Inside a group they do nothing. */
+/* Around several reads that must see one state. Inside a group (or a read) they do nothing. */
 int store_read_begin(struct store *store, struct error *err);
 void store_read_end(struct store *store);
 void store_forget_searches(struct store *store);
