@@ -1,6 +1,7 @@
 /* Rates of one core: evaluations/s of several nets at several batches, and the share of sgemm's peak that
  * the multiply-adds of a direct convolution make of it. The peak is that of a 512^3 product,
- * measured in turns with the net, because the clock of a shared machine wanders.
+ * measured in turns with the net, because the clock of a shared machine wanders; seconds are the
+ * thread's own, so that neighbours on the core do not count.
  *     bench_inference [blocks filters [planes height width policy_planes]]
  * OPENBLAS_CORETYPE chooses OpenBLAS's kernel; unset, the library does. */
 #include "trainer/net/blas.h"
@@ -17,7 +18,7 @@ enum { ROUNDS = 7, PEAK_SIZE = 512, MAX_BATCH = 64 };
 static double now(void)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
