@@ -392,7 +392,7 @@ int config_parse(const char *text, size_t size, const char *name, struct config 
         yaml_document_delete(&document);
     }
     int r = config_list_finish(&list, ret_problems);
-    if (r == 0) {
+    if (r == 0 && config != NULL) { /* without memory r is not 0 */
         memcpy(ret, config, sizeof *ret);
     }
     free(config);
@@ -420,7 +420,10 @@ int config_load(const char *path, struct config *ret, struct config_problems *re
     int r;
     char *text = malloc(MAX_FILE_BYTES + 1);
     if (text == NULL) {
-        r = fail_file(path, ENOMEM, ret_problems);
+        r = ERROR_NO_MEMORY;
+        if (ret_problems != NULL) {
+            *ret_problems = (struct config_problems){0};
+        }
         goto out;
     }
     errno = 0;

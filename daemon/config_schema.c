@@ -18,18 +18,18 @@ static const char *const only_off[] = {"off", NULL};
 #define EXACT 9007199254740991.0
 #define FIELD(member) \
     .offset = offsetof(struct config, member), .size = sizeof(((struct config *)NULL)->member)
-#define INTEGER(member, lo, hi) CONFIG_TYPE_INTEGER, FIELD(member), .min = (lo), .max = (hi)
-#define COUNT(member, hi)       CONFIG_TYPE_COUNT, FIELD(member), .min = 1, .max = (hi)
-#define REAL(member, lo, hi)    CONFIG_TYPE_REAL, FIELD(member), .min = (lo), .max = (hi)
-#define POSITIVE(member, hi)    CONFIG_TYPE_REAL, FIELD(member), .above_min = true, .max = (hi)
-#define WORD(member, list)      CONFIG_TYPE_WORD, FIELD(member), .words = (list)
-#define SHARES(member)          CONFIG_TYPE_SCHEDULE, FIELD(member), .max = 1
+#define INTEGER(member, lo, hi) .type = CONFIG_TYPE_INTEGER, FIELD(member), .min = (lo), .max = (hi)
+#define COUNT(member, hi)       .type = CONFIG_TYPE_COUNT, FIELD(member), .min = 1, .max = (hi)
+#define REAL(member, lo, hi)    .type = CONFIG_TYPE_REAL, FIELD(member), .min = (lo), .max = (hi)
+#define POSITIVE(member, hi)    .type = CONFIG_TYPE_REAL, FIELD(member), .above_min = true, .max = (hi)
+#define WORD(member, list)      .type = CONFIG_TYPE_WORD, FIELD(member), .words = (list)
+#define SHARES(member)          .type = CONFIG_TYPE_SCHEDULE, FIELD(member), .max = 1
 #define RESTART                 .needs_restart = true
 
 const struct config_key config_keys[] = {
-    {"state_dir", CONFIG_TYPE_TEXT, FIELD(state_dir), RESTART,
+    {"state_dir", .type = CONFIG_TYPE_TEXT, FIELD(state_dir), RESTART,
      .doc = "Directory of qzd.db, nets/, checkpoints/ and the lock; one daemon a directory."},
-    {"game", CONFIG_TYPE_GAME, FIELD(game), RESTART, .doc = "The game that is learnt."},
+    {"game", .type = CONFIG_TYPE_GAME, FIELD(game), RESTART, .doc = "The game that is learnt."},
     {"seed", INTEGER(seed, 0, EXACT), RESTART,
      .doc = "Seed of the run: nets, games and sampling follow from it. A store keeps the seed of "
             "its first start."},
@@ -56,9 +56,9 @@ const struct config_key config_keys[] = {
             "the prior already visited."},
     {"search.fpu_reduction_root", REAL(selfplay_settings.search.fpu_reduction_root, 0, 2),
      .doc = "The same at the root."},
-    {"search.solver", CONFIG_TYPE_BOOL, FIELD(selfplay_settings.search.solver),
+    {"search.solver", .type = CONFIG_TYPE_BOOL, FIELD(selfplay_settings.search.solver),
      .doc = "Proven wins, draws and losses propagate in the tree and end a search early."},
-    {"search.reuse", CONFIG_TYPE_WORD, .words = only_off,
+    {"search.reuse", .type = CONFIG_TYPE_WORD, .words = only_off,
      .doc = "Self-play searches start from an empty tree; there is nothing else to choose yet."},
     {"search.fast_share", REAL(selfplay_settings.fast_share, 0, 1),
      .doc = "Playout caps: share of moves searched with fast_nodes only; 0 = none."},
@@ -98,7 +98,7 @@ const struct config_key config_keys[] = {
      .doc = "Return over the game: 0 = the position's own q, 1 = z, between = the mixture over "
             "the positions that follow."},
 
-    {"teacher.net", CONFIG_TYPE_TEXT, FIELD(teacher.net),
+    {"teacher.net", .type = CONFIG_TYPE_TEXT, FIELD(teacher.net),
      .doc = "A net whose outputs are targets too: none, a net's id, the start of its sha256, or "
             "a file."},
     {"teacher.ratio.policy", SHARES(teacher.policy_ratio),
@@ -133,7 +133,7 @@ const struct config_key config_keys[] = {
     {"training.optimizer.beta2", REAL(training.params.beta2, 0, 0.999999), .doc = "Of adamw."},
     {"training.optimizer.clip_norm", REAL(training.params.clip_norm, 0, 1e9),
      .doc = "Gradients are clipped to this global norm; 0 = off."},
-    {"training.learning_rate", CONFIG_TYPE_RATES, FIELD(training.params.learning_rate),
+    {"training.learning_rate", .type = CONFIG_TYPE_RATES, FIELD(training.params.learning_rate),
      .above_min = true, .max = 10,
      .doc = "A number, or steps by samples drawn over the life of the line."},
     {"training.warmup_samples", INTEGER(training.params.warmup_samples, 0, EXACT),
@@ -144,7 +144,7 @@ const struct config_key config_keys[] = {
      .doc = "Weight of fast searches' positions in the policy loss."},
     {"training.fast_value_weight", REAL(training.params.fast_value_weight, 0, 1000),
      .doc = "Weight of fast searches' positions in the value loss."},
-    {"training.mirror", CONFIG_TYPE_BOOL, FIELD(training.params.mirror),
+    {"training.mirror", .type = CONFIG_TYPE_BOOL, FIELD(training.params.mirror),
      .doc = "Each sample is mirrored with probability 1/2 where the game has mirror images."},
     {"training.average_decay", REAL(training.params.average_decay, 0, 0.999999),
      .doc = "The net that plays is an exponential average over steps with this decay; 0 = off."},
@@ -161,16 +161,16 @@ const struct config_key config_keys[] = {
 
     {"evaluation.share", REAL(evaluation.share, 0, 1),
      .doc = "Share of the machine's time that judging nets may take; it never delays a training."},
-    {"evaluation.suites", CONFIG_TYPE_SUITES, FIELD(evaluation.suites),
+    {"evaluation.suites", .type = CONFIG_TYPE_SUITES, FIELD(evaluation.suites),
      .doc = "Suite files that judge each new net; a bare name is one of the shipped suites."},
     {"evaluation.nodes", INTEGER(evaluation.nodes, 2, 1000000),
      .doc = "Nodes of searches in suites; the net alone is judged always."},
     {"evaluation.gate", WORD(evaluation.gate, gate_words),
      .doc = "What a new net must pass before it plays; nothing yet."},
 
-    {"control.socket", CONFIG_TYPE_SOCKET, FIELD(control.socket), RESTART,
+    {"control.socket", .type = CONFIG_TYPE_SOCKET, FIELD(control.socket), RESTART,
      .doc = "Unix socket of qzctl; auto = qzd.sock in the state directory."},
-    {"control.http", CONFIG_TYPE_WORD, .words = only_off, RESTART,
+    {"control.http", .type = CONFIG_TYPE_WORD, .words = only_off, RESTART,
      .doc = "HTTP over TCP; there is nothing else to choose yet."},
 
     {"cluster.role", WORD(cluster_role, role_words), RESTART,

@@ -23,14 +23,14 @@ enum config_type {
 };
 
 struct config_key {
-    const char *path; /* "search.noise.alpha" */
-    enum config_type type;
+    const char *path;         /* "search.noise.alpha" */
+    const char *doc;          /* one sentence */
     size_t offset, size;      /* of the field in struct config */
     double min, max;          /* of numbers, ends included */
-    bool above_min;           /* ... but for min itself */
-    bool needs_restart;       /* a reload does not bring it into effect */
     const char *const *words; /* ended by NULL */
-    const char *doc;          /* one sentence */
+    enum config_type type;
+    bool above_min;     /* ... but for min itself */
+    bool needs_restart; /* a reload does not bring it into effect */
 };
 
 extern const struct config_key config_keys[]; /* ended by path NULL; sections in one piece */

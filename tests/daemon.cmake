@@ -4,3 +4,5 @@ target_link_options(test_config PRIVATE LINKER:--wrap=malloc,--wrap=calloc,--wra
 unit_test(table daemon)
 unit_test(query daemon PkgConfig::JANSSON)
 unit_test(http daemon PkgConfig::JANSSON)
+unit_test(qzctl daemon PkgConfig::JANSSON)
+add_dependencies(test_qzctl qzctl)
