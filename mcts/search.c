@@ -229,7 +229,7 @@ static void back_up(struct search *search, double v, double d, bool fresh)
     struct tree *tree = &search->tree;
     const bool solver = search->params.solver;
 
-    for (uint32_t i = search->depth; i-- > 0; v = -v) {
+    for (uint32_t i = search->depth; i-- > 0;) {
         uint32_t node = search->path[i];
         struct tree_node *s = &tree->node[node];
 
@@ -253,6 +253,7 @@ static void back_up(struct search *search, double v, double d, bool fresh)
         } else {
             tree->q[node] = -tree_exact_value(s->exact);
         }
+        v = -v;
     }
 }
 

@@ -80,9 +80,9 @@ static uint32_t connect4_legal(const void *state, uint16_t *ret_actions)
         return 0;
     }
     uint64_t cells = landing_cells(s->mask);
-    for (uint16_t column = 0; column < COLUMNS; column++) {
+    for (int column = 0; column < COLUMNS; column++) {
         if ((cells & (column_0 << (BITS * column))) != 0) {
-            ret_actions[n++] = column;
+            ret_actions[n++] = (uint16_t)column;
         }
     }
     return n;
@@ -201,11 +201,12 @@ static void connect4_draw(const void *state, char *ret_text)
     for (int row = ROWS - 1; row >= 0; row--) {
         for (int column = 0; column < COLUMNS; column++) {
             uint64_t cell = 1ULL << (BITS * column + row);
-            *t++ = (s->mask & cell) == 0 ? '.' : (first & cell) != 0 ? 'X' : 'O';
-            *t++ = column + 1 < COLUMNS ? ' ' : '\n';
+            char stone = (first & cell) != 0 ? 'X' : 'O';
+            *t++ = (char)((s->mask & cell) == 0 ? '.' : stone);
+            *t++ = (char)(column + 1 < COLUMNS ? ' ' : '\n');
         }
     }
-    strcpy(t, "1 2 3 4 5 6 7\n");
+    memcpy(t, "1 2 3 4 5 6 7\n", sizeof("1 2 3 4 5 6 7\n"));
 }
 
 uint64_t connect4_perft(const struct connect4_state *state, uint32_t plies)

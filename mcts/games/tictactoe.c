@@ -58,9 +58,9 @@ static uint32_t tictactoe_legal(const void *state, uint16_t *ret_actions)
     if (has_three(s->opponent)) {
         return 0;
     }
-    for (uint16_t cell = 0; cell < CELLS; cell++) {
+    for (int cell = 0; cell < CELLS; cell++) {
         if ((occupied(s) & (1U << cell)) == 0) {
-            ret_actions[n++] = cell;
+            ret_actions[n++] = (uint16_t)cell;
         }
     }
     return n;
@@ -172,8 +172,9 @@ static void tictactoe_draw(const void *state, char *ret_text)
 
     for (int cell = 0; cell < CELLS; cell++) {
         uint32_t bit = 1U << cell;
-        *t++ = (occupied(s) & bit) == 0 ? '.' : (first & bit) != 0 ? 'X' : 'O';
-        *t++ = cell % SIDE + 1 < SIDE ? ' ' : '\n';
+        char stone = (first & bit) != 0 ? 'X' : 'O';
+        *t++ = (char)((occupied(s) & bit) == 0 ? '.' : stone);
+        *t++ = (char)(cell % SIDE + 1 < SIDE ? ' ' : '\n');
     }
     *t = '\0';
 }

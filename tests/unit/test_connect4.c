@@ -72,7 +72,7 @@ START_TEST(distinct_positions_per_ply_are_those_of_the_encyclopedia)
 {
     static const size_t counts[] = {1, 7, 49, 238, 1120, 4263, 16422, 54859, 184275};
     struct connect4_state *now = calloc(184275, sizeof(*now));
-    struct connect4_state *next = calloc(7 * 54859, sizeof(*next));
+    struct connect4_state *next = calloc((size_t)7 * 54859, sizeof(*next));
     size_t n = 1;
 
     ck_assert(now != NULL && next != NULL);

@@ -44,11 +44,11 @@ static void check_plain_laws(const struct game *game, const void *state)
     ck_assert_uint_le(n, game->max_legal);
     ck_assert_uint_le(game->ply(state), game->max_plies);
     ck_assert_uint_eq(game->side_to_move(state), game->ply(state) % 2);
+    uint32_t n_logits = game->policy_planes * game->height * game->width;
     for (uint32_t i = 0; i < n; i++) {
         ck_assert_uint_lt(legal[i], game->n_actions);
         ck_assert(i == 0 || legal[i - 1] < legal[i]);
-        ck_assert_uint_lt(game->policy_index(state, legal[i]),
-                          game->policy_planes * game->height * game->width);
+        ck_assert_uint_lt(game->policy_index(state, legal[i]), n_logits);
         for (uint32_t k = 0; k < i; k++) {
             if (game->policy_index(state, legal[i]) == game->policy_index(state, legal[k])) {
                 ck_abort_msg("%s: two moves, one logit", game->name);
@@ -81,7 +81,7 @@ static void check_mirrored_planes(const struct game *game, const void *state, co
     float planes[8 * 64];
     float other[8 * 64];
     uint32_t n = game->n_planes * game->height * game->width;
-    ck_assert_uint_le(n, 8 * 64);
+    ck_assert_uint_le(n, sizeof(planes) / sizeof(planes[0]));
     game->planes(state, planes);
     game->planes(mirrored, other);
     for (uint32_t i = 0; i < n; i++) {
@@ -208,7 +208,8 @@ START_TEST(games_are_found_by_name)
         ck_assert_uint_le(game->n_actions, GAME_MAX_ACTIONS);
         ck_assert_uint_le(game->max_legal, GAME_MAX_LEGAL);
         ck_assert_uint_le(game->state_bytes, GAME_MAX_STATE_BYTES);
-        ck_assert_uint_le(game->policy_planes * game->height * game->width, GAME_MAX_POLICY);
+        uint32_t n_logits = game->policy_planes * game->height * game->width;
+        ck_assert_uint_le(n_logits, GAME_MAX_POLICY);
     }
 }
 END_TEST
