@@ -84,10 +84,10 @@ static double total_loss(struct model *model, const struct net_arch *arch, uint3
     double loss = 0.0;
 
     for (uint32_t i = 0; i < n; i++) {
-        const size_t offsets[4] = {i * cells + i, i * cells + 7, (n + i) * cells + 3,
+        const size_t offsets[4] = {i * cells + i % 5, i * cells + 7, (n + i) * cells + 3,
                                    (n + i) * cells + 9};
         const float target[4] = {0.1F, 0.2F, 0.3F, 0.4F};
-        const struct wdl value = wdl_from_qd((float)i / 10.0F - 0.2F, 0.25F);
+        const struct wdl value = wdl_from_qd((float)(i % 6) / 10.0F - 0.2F, 0.25F);
         loss += loss_policy(model_policy(model), 4, offsets, target, 1.0F,
                             gradients ? model_dpolicy(model) : NULL);
         float *dvalue = gradients ? model_dvalue(model) + i : NULL;
@@ -114,7 +114,7 @@ static float direction(const float *gradient, const struct net_tensor *tensor, s
 }
 
 /* The gradient's projection on a direction within each tensor against central differences. Relus have
- * kinks, so a step is taken at three sizes and the best fit counts; a wrong term misses all. */
+ * kinks, so a step is taken at four sizes and the best fit counts; a wrong term misses all. */
 static void check_gradient(uint32_t se, enum net_value_head value, uint32_t threads)
 {
     const struct net_arch arch = small_arch(se, value);
@@ -139,8 +139,8 @@ static void check_gradient(uint32_t se, enum net_value_head value, uint32_t thre
                 (double)gradient[tensor->offset + i] * (double)direction(gradient, tensor, i);
         }
         double best = INFINITY;
-        for (int size = 0; size < 3; size++) {
-            const float h = (const float[]){1e-2F, 3e-3F, 1e-3F}[size];
+        for (int size = 0; size < 4; size++) {
+            const float h = (const float[]){1e-2F, 3e-3F, 1e-3F, 3e-4F}[size];
             double loss[2];
             for (int side = 0; side < 2; side++) {
                 for (size_t i = 0; i < tensor->count; i++) {
@@ -153,9 +153,6 @@ static void check_gradient(uint32_t se, enum net_value_head value, uint32_t thre
             memcpy(net->params, saved, net->n_params * sizeof(float));
             double error = fabs((loss[0] - loss[1]) / (2.0 * (double)h) - analytic);
             best = fmin(best, error / fmax(0.02, fabs(analytic)));
-        }
-        if (getenv("VERBOSE")) {
-            printf("%s %g %g\n", tensor->name, analytic, best);
         }
         ck_assert_msg(best < 0.02, "%s: projected gradient %g is off by %g of itself (seed %d)",
                       tensor->name, analytic, best, SEED);
@@ -175,12 +172,138 @@ START_TEST(gradient_of_every_tensor_equals_finite_differences)
 }
 END_TEST
 
+/* The batch means and variances that training uses, written out for the first layer. */
+START_TEST(eval_with_the_batch_s_own_statistics_is_what_training_computes)
+{
+    const struct net_arch arch = small_arch(4, NET_VALUE_WDL);
+    struct crew *crew = crew_create(1);
+    struct net *net = noisy_net(&arch);
+    struct model *model = model_create(&arch, N, crew);
+    const size_t n_policy = (size_t)net_policy_size(&arch) * N;
+    float *policy = calloc(n_policy, sizeof(float));
+    ck_assert(model != NULL && policy != NULL);
+    fill_planes(model, &arch, N);
+    model_forward(model, net->params, MODEL_TRAIN, N);
+    memcpy(policy, model_policy(model), n_policy * sizeof(float));
+    ck_assert_uint_eq(model_statistics_count(model), (size_t)N * arch.height * arch.width);
+    for (uint32_t t = 0; t < net->n_tensors; t++) {
+        const struct net_tensor *tensor = &net->tensors[t];
+        if (tensor->kind == NET_BN_MEAN || tensor->kind == NET_BN_VAR) {
+            memcpy(net_tensor_data(net, tensor), model_statistics(model) + tensor->offset,
+                   tensor->count * sizeof(float));
+        }
+    }
+    model_forward(model, net->params, MODEL_EVAL, N);
+    for (size_t i = 0; i < n_policy; i++) {
+        ck_assert_float_eq_tol(model_policy(model)[i], policy[i], 1e-5F);
+    }
+    free(policy);
+    model_destroy(model);
+    net_destroy(net);
+    crew_destroy(crew);
+}
+END_TEST
+
+/* Mistake 2: the training net is not the playing net. 64 positions through both. */
+static void check_paths(uint32_t se, enum net_value_head value)
+{
+    enum { POSITIONS = 64 };
+    const struct net_arch arch = small_arch(se, value);
+    const size_t cells = (size_t)arch.height * arch.width;
+    const uint32_t outputs = net_value_outputs(&arch);
+    struct crew *crew = crew_create(1);
+    struct net *net = noisy_net(&arch);
+    struct model *model = model_create(&arch, POSITIONS, crew);
+    struct inference *inference = NULL;
+    struct error err;
+    float *planes = calloc((size_t)POSITIONS * arch.n_planes * cells, sizeof(float));
+    float *policy = calloc((size_t)POSITIONS * net_policy_size(&arch), sizeof(float));
+    float *values = calloc((size_t)POSITIONS * outputs, sizeof(float));
+    ck_assert(model != NULL && planes != NULL && policy != NULL && values != NULL);
+    ck_assert_int_eq(inference_create(net, POSITIONS, &inference, &err), 0);
+
+    fill_planes(model, &arch, POSITIONS);
+    for (size_t p = 0; p < arch.n_planes; p++) {
+        for (size_t i = 0; i < POSITIONS; i++) {
+            memcpy(planes + (i * arch.n_planes + p) * cells,
+                   model_planes(model) + (p * POSITIONS + i) * cells, cells * sizeof(float));
+        }
+    }
+    model_forward(model, net->params, MODEL_EVAL, POSITIONS);
+    inference_run(inference, planes, POSITIONS, policy, values);
+    for (size_t i = 0; i < POSITIONS; i++) {
+        for (size_t p = 0; p < arch.policy_planes; p++) {
+            for (size_t c = 0; c < cells; c++) {
+                ck_assert_float_eq_tol(model_policy(model)[(p * POSITIONS + i) * cells + c],
+                                       policy[(i * arch.policy_planes + p) * cells + c], 1e-4F);
+            }
+        }
+        double total = 0.0;
+        for (size_t k = 0; k < outputs; k++) {
+            total += exp((double)model_value(model)[k * POSITIONS + i]);
+        }
+        for (size_t k = 0; k < outputs; k++) {
+            const double raw = (double)model_value(model)[k * POSITIONS + i];
+            ck_assert_double_eq_tol(outputs == 1 ? tanh(raw) : exp(raw) / total,
+                                    (double)values[i * outputs + k], 1e-4);
+        }
+    }
+    free(values);
+    free(policy);
+    free(planes);
+    inference_destroy(inference);
+    model_destroy(model);
+    net_destroy(net);
+    crew_destroy(crew);
+}
+
+START_TEST(training_net_and_playing_net_agree_on_64_positions)
+{
+    check_paths(4, NET_VALUE_WDL);
+    check_paths(0, NET_VALUE_SCALAR);
+}
+END_TEST
+
+START_TEST(a_number_of_threads_always_gives_the_same_bits)
+{
+    const struct net_arch arch = small_arch(4, NET_VALUE_WDL);
+    struct net *net = noisy_net(&arch);
+    float *gradients[4];
+    for (int run = 0; run < 4; run++) { /* 1, 1, 3, 3 threads */
+        struct crew *crew = crew_create(run < 2 ? 1 : 3);
+        struct model *model = model_create(&arch, 40, crew);
+        gradients[run] = calloc(net->n_params, sizeof(float));
+        ck_assert(model != NULL && gradients[run] != NULL);
+        fill_planes(model, &arch, 40);
+        model_forward(model, net->params, MODEL_TRAIN, 40);
+        total_loss(model, &arch, 40, true);
+        model_backward(model, net->params, gradients[run]);
+        model_destroy(model);
+        crew_destroy(crew);
+    }
+    const size_t bytes = net->n_params * sizeof(float);
+    ck_assert_mem_eq(gradients[0], gradients[1], bytes);
+    ck_assert_mem_eq(gradients[2], gradients[3], bytes);
+    for (size_t i = 0; i < net->n_params; i++) {
+        ck_assert_float_eq_tol(gradients[0][i], gradients[2][i],
+                               1e-4F * fmaxf(1.0F, fabsf(gradients[0][i])));
+    }
+    for (int run = 0; run < 4; run++) {
+        free(gradients[run]);
+    }
+    net_destroy(net);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("model");
     TCase *tc = tcase_create("model");
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, gradient_of_every_tensor_equals_finite_differences);
+    tcase_add_test(tc, eval_with_the_batch_s_own_statistics_is_what_training_computes);
+    tcase_add_test(tc, training_net_and_playing_net_agree_on_64_positions);
+    tcase_add_test(tc, a_number_of_threads_always_gives_the_same_bits);
     suite_add_tcase(s, tc);
     return s;
 }
