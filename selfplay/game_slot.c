@@ -150,7 +150,10 @@ static int fill_record(const struct game_slot *slot, const struct search_result 
     ret->m = result->m;
     ret->nodes = result->nodes;
     ret->kld = result->kld;
-    ret->proven = result->proven ? result->proven_value : (int8_t)PROVEN_NONE;
+    ret->proven = PROVEN_NONE;
+    if (result->proven) {
+        ret->proven = result->proven_value;
+    }
     ret->kind = slot->kind;
     return encode_policy(result, ret);
 }
@@ -230,9 +233,9 @@ bool game_slot_over(const struct game_slot *slot, const struct selfplay_settings
     ret->first_player_outcome = (int8_t)(to_move == 0 ? value : -value);
     ret->plies = slot->ply;
     ret->would_resign_ply = first_resignation(slot, settings, 0);
-    ret->would_resign_side =
-        ret->would_resign_ply < 0
-            ? (int8_t)-1
-            : (int8_t)((slot->first_side + (uint32_t)ret->would_resign_ply) % 2);
+    ret->would_resign_side = -1;
+    if (ret->would_resign_ply >= 0) {
+        ret->would_resign_side = (int8_t)((slot->first_side + (uint32_t)ret->would_resign_ply) % 2);
+    }
     return true;
 }

@@ -372,7 +372,8 @@ int suite_run(const struct suite *suite, struct player *player, const struct sea
     double begun = processor_seconds();
     uint64_t evaluated = player_evaluations(player);
     const void **states = calloc(suite->n, sizeof *states);
-    struct judge judge = {suite, calloc(suite->n, sizeof *judge.verdicts), ret_actions};
+    struct judge judge = {.suite = suite, .verdicts = calloc(suite->n, sizeof *judge.verdicts)};
+    judge.actions = ret_actions;
     int r = ERROR_NO_MEMORY;
     if (states == NULL || judge.verdicts == NULL) {
         error_set(err, r, "suite %s: out of memory", suite->name);

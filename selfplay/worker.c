@@ -158,25 +158,33 @@ uint32_t worker_games(const struct worker *worker)
     return worker->n_games;
 }
 
+static bool in_play(const struct worker *worker, const char *uid)
+{
+    for (uint32_t i = 0; i < worker->params.games; i++) {
+        const struct game_slot *slot = &worker->slots[i];
+        if (!game_slot_empty(slot) && strcmp(slot->uid, uid) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int worker_add_game(struct worker *worker, const struct worker_game *game, struct error *err)
 {
-    struct game_slot *empty = NULL;
-
     if (memchr(game->uid, '\0', sizeof game->uid) == NULL || !record_uid_valid(game->uid)) {
         return error_set(err, ERROR_INVALID, "a game needs a uid of 32 hex digits, not \"%.32s\"",
                          game->uid);
     }
-    for (uint32_t i = 0; i < worker->params.games; i++) {
-        struct game_slot *slot = &worker->slots[i];
-        if (game_slot_empty(slot)) {
-            empty = empty == NULL ? slot : empty;
-        } else if (strcmp(slot->uid, game->uid) == 0) {
-            return error_set(err, ERROR_INVALID, "game %s: already in play here", game->uid);
-        }
+    if (in_play(worker, game->uid)) {
+        return error_set(err, ERROR_INVALID, "game %s: already in play here", game->uid);
     }
-    if (empty == NULL) {
+    if (worker->n_games == worker->params.games) {
         return error_set(err, ERROR_INVALID, "game %s: all %u places of worker %u are taken",
                          game->uid, worker->params.games, worker->params.worker);
+    }
+    struct game_slot *empty = worker->slots;
+    while (!game_slot_empty(empty)) { /* there is one: n_games says so */
+        empty++;
     }
     int r = game_slot_start(empty, game->uid, game->seed, game->opening, game->n_actions,
                             game->actions, game->q, worker->sink.now(worker->sink.context), err);

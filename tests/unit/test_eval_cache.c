@@ -153,8 +153,8 @@ END_TEST
 /* Connect Four keys are bitboards: a poor mix would crowd them into few sets. */
 START_TEST(structured_keys_spread_over_all_sets)
 {
-    enum { N = 4096 };
-    struct eval_cache *cache = eval_cache_create(2 * N, 2);
+    enum { N = 4096, ROOM = 2 * N };
+    struct eval_cache *cache = eval_cache_create(ROOM, 2);
     for (uint64_t i = 0; i < N; i++) {
         eval_cache_put(cache, (struct game_key){i << 36, i << 20},
                        &(struct evaluation){0.5F, 0, 0, 2, (float[]){0.5F, 0.5F}});

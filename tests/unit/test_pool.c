@@ -83,13 +83,13 @@ static const char *const game_names[] = {"connect4", "tictactoe"};
 /* _i: game. Tic-tac-toe's mirror image does not simply turn the order of moves round. */
 START_TEST(answers_are_the_nets_from_batch_and_cache_and_for_mirror_images)
 {
-    enum { N = 40 };
+    enum { N = 40, BOTH = 2 * N, ASKED = 2 * BOTH };
     const struct game *game = game_find(game_names[_i]);
-    struct evaluator *evaluator = evaluator_of(game, 3, 2 * N);
+    struct evaluator *evaluator = evaluator_of(game, 3, BOTH);
     struct eval_cache *cache = eval_cache_create(4096, game->max_legal);
-    struct pool *pool = pool_create(game, evaluator, cache, 2 * N);
-    static struct answer answers[2 * N];
-    static union game_state states[2 * N];
+    struct pool *pool = pool_create(game, evaluator, cache, BOTH);
+    static struct answer answers[BOTH];
+    static union game_state states[BOTH];
     memset(answers, 0, sizeof answers);
     int images = 0;
 
@@ -100,12 +100,12 @@ START_TEST(answers_are_the_nets_from_batch_and_cache_and_for_mirror_images)
     }
     ck_assert_int_gt(images, 3);                    /* both kinds are there */
     for (uint32_t round = 1; round <= 2; round++) { /* first from the batch, then from the cache */
-        for (uint32_t i = 0; i < 2 * N; i++) {
+        for (uint32_t i = 0; i < BOTH; i++) {
             ask(pool, game, &states[i], answers, i);
         }
         uint32_t evaluated = pool_run(pool);
         ck_assert(round == 1 ? evaluated > 0 && evaluated <= N : evaluated == 0);
-        for (uint32_t i = 0; i < 2 * N; i++) {
+        for (uint32_t i = 0; i < BOTH; i++) {
             struct answer alone = {0};
             direct(game, evaluator, &states[i], &alone);
             ck_assert_int_eq(answers[i].n, (int)round);
@@ -113,8 +113,8 @@ START_TEST(answers_are_the_nets_from_batch_and_cache_and_for_mirror_images)
         }
     }
     const struct pool_counters *counters = pool_counters(pool);
-    ck_assert_uint_eq(counters->lookups, 4 * N);
-    ck_assert_uint_eq(counters->cache_hits, 2 * N);
+    ck_assert_uint_eq(counters->lookups, ASKED);
+    ck_assert_uint_eq(counters->cache_hits, BOTH);
     ck_assert_uint_eq(counters->lookups,
                       counters->cache_hits + counters->shared + counters->evaluations);
     ck_assert_uint_ge(counters->shared, N); /* each position and its image are one */
