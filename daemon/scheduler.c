@@ -94,24 +94,19 @@ int64_t scheduler_new_positions(const struct scheduler *scheduler)
     return scheduler->positions > since ? scheduler->positions - since : 0;
 }
 
-const char *scheduler_train_now_refusal(const struct scheduler *scheduler)
+enum scheduler_train_now scheduler_ask_train_now(const struct scheduler *scheduler)
 {
-    if (scheduler->stopping) {
-        return "the daemon is stopping";
-    }
     if (scheduler->training != PROCESS_STOPPED) {
-        return "a training is running already";
+        return TRAIN_NOW_AFTER_RUNNING;
     }
-    if (scheduler->positions <= scheduler->positions_at_training) {
-        return "no game has finished since the last training";
-    }
-    return NULL;
+    return scheduler->positions > scheduler->positions_at_training ? TRAIN_NOW_BEGINS
+                                                                   : TRAIN_NOW_AFTER_NEXT_GAME;
 }
 
 static bool training_due(const struct scheduler *scheduler)
 {
-    if (scheduler->train_now) {
-        return scheduler->positions > scheduler->positions_at_training;
+    if (scheduler->train_now && scheduler->positions > scheduler->positions_at_training) {
+        return true;
     }
     return !scheduler->paused &&
            scheduler_new_positions(scheduler) >= scheduler_training_threshold(scheduler);
@@ -410,7 +405,7 @@ static void apply(struct scheduler *s, const struct scheduler_event *event, stru
         s->paused = event->kind == EVENT_PAUSE;
         break;
     case EVENT_TRAIN_NOW:
-        s->train_now = scheduler_train_now_refusal(s) == NULL;
+        s->train_now = true;
         break;
     case EVENT_BLOCKED:
     case EVENT_FREE:

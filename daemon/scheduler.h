@@ -160,8 +160,13 @@ uint32_t scheduler_step(struct scheduler *scheduler, const struct scheduler_even
 /* New positions that the next training needs in all, and those that are there. */
 int64_t scheduler_training_threshold(const struct scheduler *scheduler);
 int64_t scheduler_new_positions(const struct scheduler *scheduler);
-/* NULL if EVENT_TRAIN_NOW would begin a training, else why not, as a static sentence. */
-const char *scheduler_train_now_refusal(const struct scheduler *scheduler);
+/* What EVENT_TRAIN_NOW would lead to: a training begins at once, or as soon as it can. */
+enum scheduler_train_now {
+    TRAIN_NOW_BEGINS,
+    TRAIN_NOW_AFTER_RUNNING,  /* when the one that runs has ended and a game has finished */
+    TRAIN_NOW_AFTER_NEXT_GAME /* nothing is new yet */
+};
+enum scheduler_train_now scheduler_ask_train_now(const struct scheduler *scheduler);
 uint32_t scheduler_active_workers(const struct scheduler *scheduler); /* running, not suspended */
 
 #endif

@@ -183,16 +183,17 @@ static int parse_root(json_t *root, struct train_job_file *file, json_error_t *w
 
     if (json_unpack_ex(root, why, 0,
                        "{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:s, s:{s:F, s:F, s:s, s:F}, "
-                       "s:{s:F, s:F, s:s?}, s:o}",
+                       "s:{s:F, s:F}, s:o}",
                        "line", &line, "parent_file", &parent, "generation", &generation,
                        "first_seq", &first_seq, "last_seq", &last_seq, "new_positions",
                        &new_positions, "samples_before", &samples_before, "seed", &seed, "targets",
                        "q_ratio", &q_ratio, "lambda", &lambda, "q", &q, "teacher_value",
                        &teacher_value, "teacher", "policy", &teacher_policy, "temperature",
-                       &temperature, "file", &teacher, "params", &params) < 0 ||
+                       &temperature, "params", &params) < 0 ||
         !parse_params(params, &job->params, why)) {
         return ERROR_INVALID;
     }
+    teacher = json_string_value(json_object_get(json_object_get(root, "teacher"), "file"));
     int kind = q_kind_parse(q);
     if (kind < 0 || generation < 0 || generation > UINT32_MAX ||
         !copy_text(file->line, sizeof(file->line), line) ||

@@ -1,0 +1,174 @@
+/* The daemon's state, shared by the daemon_*.c files and nobody else. All of it belongs to the loop's
+ * thread. */
+#ifndef DAEMON_DAEMON_INTERNAL_H
+#define DAEMON_DAEMON_INTERNAL_H
+
+#include "daemon/config.h"
+#include "daemon/daemon.h"
+#include "daemon/game_table.h"
+#include "daemon/http.h"
+#include "daemon/lock.h"
+#include "daemon/log.h"
+#include "daemon/scheduler.h"
+#include "daemon/storage_tasks.h"
+#include "daemon/storage_thread.h"
+#include "daemon/supervisor.h"
+#include "daemon/training_tasks.h"
+
+enum {
+    DAEMON_GRACE_MS = 5000, /* for a child to end by itself */
+    DAEMON_GAMES_PER_WORKER = 32,
+    DAEMON_MAX_NETS = 64, /* nets remembered by id */
+};
+
+/* A figure that is counted and told as a rate: an exponential average over about 30 seconds. */
+struct rate {
+    double per_s;
+    double since_tick;
+    bool seen;
+};
+
+struct worker_view {
+    bool ready;      /* has said hello */
+    uint8_t *search; /* packed: of its last position that named one */
+    size_t search_size;
+    struct rate positions, evaluations;
+    uint64_t bytes;
+    uint32_t restarts;
+};
+
+struct known_net {
+    int64_t id;
+    uint32_t generation;
+    char sha256[RECORD_SHA256_BYTES];
+    char file[128];
+};
+
+/* The training that has been begun; row.id 0: none. */
+struct training_now {
+    struct training_row row;
+    bool beginning;                 /* its row is on its way to the store */
+    bool ending;                    /* its end is on its way to the store */
+    bool told;                      /* the process has said how it ended */
+    struct train_progress progress; /* NaN before the first */
+    struct train_result result;
+};
+
+struct evaluation_now {
+    struct known_net net;
+    bool search;
+    uint32_t next_suite; /* index into config.evaluation.suites */
+    bool done;           /* all suites are through */
+};
+
+/* What the newest training and suites said; NaN: not yet. */
+struct judgement {
+    double policy_loss, policy_gap, value_loss;
+    double held_out_policy_gap, held_out_value_loss;
+    double mistakes_net, mistakes_search, value_accuracy;
+    uint32_t net_generation, search_generation; /* of the nets that were judged */
+};
+
+struct daemon {
+    uv_loop_t loop;
+    uv_timer_t tick;
+    uv_signal_t signal_term, signal_int, signal_hup;
+    const char *config_path;   /* NULL: the defaults */
+    const char *state_option;  /* NULL: the configuration's */
+    struct config config;      /* in effect: restart keys as they were at the start */
+    struct config file_config; /* as last read */
+    char state_dir[PATH_MAX];  /* absolute */
+    char db_path[PATH_MAX];
+    char host[256];
+    const struct game *game;
+    uint64_t seed;
+    uint32_t slots, n_workers, games_per_worker;
+    uint64_t next_game, next_game_stored;
+
+    struct lock *lock;
+    struct log *log;
+    struct terminal *terminal;
+    struct store *store; /* until the storage thread has it */
+    struct storage_thread *storage;
+    struct supervisor *supervisor;
+    struct http *http;
+    struct game_table *games;
+    struct scheduler scheduler;
+    struct worker_view *workers; /* [n_workers] */
+
+    struct store_net net; /* the current one */
+    struct store_counts counts;
+    struct known_net nets[DAEMON_MAX_NETS];
+    uint32_t n_nets; /* ever remembered; the newest DAEMON_MAX_NETS are there */
+    struct training_now training;
+    struct evaluation_now evaluation;
+    struct judgement last;
+
+    int64_t started_at; /* Unix ms */
+    int64_t ticked_ms;  /* monotonic */
+    uint32_t ticks, refused, dropped;
+    bool stopping, forced, failed;
+    bool reloading_by_systemd;
+};
+
+/* daemon.c */
+int64_t daemon_now_ms(void);  /* monotonic */
+int64_t daemon_wall_ms(void); /* Unix */
+/* Feed the scheduler and do what it says. */
+void daemon_event(struct daemon *d, struct scheduler_event event);
+void daemon_stop(struct daemon *d, const char *why);
+/* Log a line; daemon_note also writes it into the store's events. */
+void daemon_say(struct daemon *d, enum log_severity severity, const char *what, const char *format,
+                ...) __attribute__((format(printf, 4, 5)));
+void daemon_note(struct daemon *d, enum log_severity severity, const char *what, const char *format,
+                 ...) __attribute__((format(printf, 4, 5)));
+void daemon_put(struct daemon *d, struct storage_task *task);
+void daemon_scheduler_settings(const struct daemon *d, struct scheduler_settings *ret);
+
+/* daemon_resume.c */
+struct daemon_resume {
+    struct scheduler_start start;
+    int64_t
+        judge_net[SCHEDULER_MAX_PENDING]; /* nets that lack their net-alone suites, oldest first */
+    uint32_t n_judge;
+    bool judge_search; /* the current net lacks its suites with search */
+    bool first_start;
+};
+/* Read what is to go on from d->store, make generation 0 if there is no net. */
+int daemon_resume(struct daemon *d, struct daemon_resume *ret, struct error *err);
+void daemon_remember_net(struct daemon *d, const struct store_net *net);
+const struct known_net *daemon_find_net(const struct daemon *d, int64_t id); /* NULL: unknown */
+
+/* daemon_children.c */
+void daemon_start_worker(struct daemon *d, uint32_t index);
+void daemon_configure_worker(struct daemon *d, uint32_t index);
+void daemon_send_net(struct daemon *d, uint32_t index);
+void daemon_send_suspend(struct daemon *d, enum supervisor_role role, uint32_t index,
+                         bool suspended);
+extern const struct supervisor_callbacks daemon_supervisor_callbacks; /* context: the daemon */
+
+/* daemon_trainings.c */
+void daemon_begin_training(struct daemon *d);
+void daemon_resume_training(struct daemon *d);
+void daemon_give_up_training(struct daemon *d);
+void daemon_train_message(struct daemon *d, const Qzd__FromChild *message);
+void daemon_train_ended(struct daemon *d, bool stopped, const char *how);
+void daemon_start_evaluation(struct daemon *d, int64_t net, bool search);
+void daemon_match_message(struct daemon *d, const Qzd__FromChild *message);
+void daemon_match_ended(struct daemon *d, bool stopped, const char *how);
+
+/* daemon_control.c */
+extern const struct http_callbacks daemon_http_callbacks; /* context: the daemon */
+/* Read the configuration file again. Returns an HTTP status; *ret_json (may be NULL) as http.h wants it. */
+int daemon_reload(struct daemon *d, const char *by, char **ret_json);
+/* Log in settings_log what differs from the last start; `previous` is the store's "config", NULL: none. */
+void daemon_log_settings(struct daemon *d, const char *previous);
+
+/* daemon_status.c */
+char *daemon_status(void *daemon);
+void daemon_show(struct daemon *d);    /* each second: terminal and systemd */
+void daemon_say_net(struct daemon *d); /* one line a generation */
+void rate_add(struct rate *rate, double n);
+void rate_tick(struct rate *rate, double seconds);
+
+#endif
