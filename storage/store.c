@@ -24,6 +24,11 @@ static int connect_reader(const char *path, sqlite3 **ret, struct error *err)
             r = r < 0 ? r : store_pragma(db, "SELECT count(*) FROM sqlite_schema", &n, err);
         }
     }
+    r = r < 0 ? r : store_pragma(db, "PRAGMA user_version", &n, err);
+    if (r == 0 && n > STORE_VERSION) { /* it stands in the log; the header has been looked at */
+        r = error_set(err, ERROR_VERSION, "has schema version %lld, this program knows up to %d",
+                      (long long)n, STORE_VERSION);
+    }
     if (r < 0) {
         sqlite3_close(db);
         return error_prefix(err, r, "%s", path);
@@ -245,7 +250,8 @@ int store_check_integrity(struct store *store, struct error *err)
     int r = query_step(&query);
     if (r == 1) {
         const char *text = query_column_text(&query, 0);
-        r = strcmp(text, "ok") == 0
+        r = query.result < 0 ? query.result
+            : strcmp(text, "ok") == 0
                 ? 0
                 : error_set(err, ERROR_CORRUPT, "%s: damaged: %s", store->path, text);
     }

@@ -32,10 +32,10 @@ static int find_game(struct store *store, const char *uid, struct game_row *ret,
     ret->id = query_column_int(&query, 0);
     ret->plies = (uint32_t)query_column_int(&query, 1);
     ret->first_side = (uint32_t)query_column_int(&query, 2);
+    query_column_copy(&query, 4, ret->kind, sizeof ret->kind);
     ret->state = strcmp(state, "playing") == 0    ? PLAYING
                  : strcmp(state, "finished") == 0 ? FINISHED
                                                   : ABANDONED;
-    query_column_copy(&query, 4, ret->kind, sizeof ret->kind);
     return query_end(&query);
 }
 
@@ -61,10 +61,11 @@ static int compare_start(struct store *store, const struct record_start *start, 
                 strcmp(query_column_text(&query, 5), start->opening) == 0 &&
                 query_column_int(&query, 6) == start->first_side &&
                 query_column_int(&query, 7) == start->started_at;
-    query_end(&query);
-    return same ? 1
-                : error_set(err, ERROR_CONFLICT, "game %s: the store has another game of this uid",
-                            start->uid);
+    r = query_end(&query);
+    return r < 0  ? r
+           : same ? 1
+                  : error_set(err, ERROR_CONFLICT,
+                              "game %s: the store has another game of this uid", start->uid);
 }
 
 static int put_start(struct store *store, const struct record_start *start,
@@ -110,7 +111,7 @@ int store_put_start(struct store *store, const struct record_start *start, uint3
 
 /* ---- positions ---- */
 
-int store_take_position(const struct query *query, struct record_position *ret)
+int store_take_position(struct query *query, struct record_position *ret)
 {
     ret->ply = (uint32_t)query_column_int(query, 0);
     ret->action = (uint16_t)query_column_int(query, 1);
@@ -127,15 +128,18 @@ int store_take_position(const struct query *query, struct record_position *ret)
     ret->proven =
         query_column_null(query, 16) ? (int8_t)PROVEN_NONE : (int8_t)query_column_int(query, 16);
     int kind = position_kind_parse(query_column_text(query, 17));
-    const void *policy = sqlite3_column_blob(query->stmt, 18);
-    int policy_bytes = sqlite3_column_bytes(query->stmt, 18);
+    size_t policy_bytes = 0;
+    const void *policy = query_column_blob(query, 18, &policy_bytes);
+    if (query->result < 0) {
+        return query->result;
+    }
     if (kind < 0 || policy_bytes > RECORD_MAX_POLICY || (policy == NULL && policy_bytes > 0)) {
         return ERROR_CORRUPT;
     }
     ret->kind = (enum position_kind)kind;
     ret->policy_bytes = (uint16_t)policy_bytes;
     if (policy_bytes > 0) {
-        memcpy(ret->policy, policy, (size_t)policy_bytes);
+        memcpy(ret->policy, policy, policy_bytes);
     }
     return 0;
 }
@@ -169,9 +173,10 @@ static int compare_position(struct store *store, const struct game_row *game,
                    strcmp(parts[i], query_column_text(&query, STORE_N_POSITION_COLUMNS + i)) == 0;
         }
     }
-    query_end(&query);
-    return same ? STORE_KNOWN
-                : error_set(err, ERROR_CONFLICT, "the store has this ply with other content");
+    r = query_end(&query);
+    return r < 0  ? r
+           : same ? STORE_KNOWN
+                  : error_set(err, ERROR_CONFLICT, "the store has this ply with other content");
 }
 
 static int insert_position(struct store *store, const struct game_row *game, int64_t search_id,
@@ -274,9 +279,10 @@ static int compare_end(struct store *store, const struct game_row *game,
                 query_column_int(&query, 3) == end->plies &&
                 query_column_int(&query, 4) == end->would_resign_ply &&
                 query_column_int(&query, 5) == end->would_resign_side;
-    query_end(&query);
-    return same ? STORE_KNOWN
-                : error_set(err, ERROR_CONFLICT, "the store has another end of this game");
+    r = query_end(&query);
+    return r < 0  ? r
+           : same ? STORE_KNOWN
+                  : error_set(err, ERROR_CONFLICT, "the store has another end of this game");
 }
 
 /* z of every position: the outcome seen by the side to move there. Sides take turns; who is first to

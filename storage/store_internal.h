@@ -71,10 +71,12 @@ int query_end(struct query *query);
 int64_t query_column_int(const struct query *query, int column);
 float query_column_float(const struct query *query, int column); /* NULL: NaN */
 bool query_column_null(const struct query *query, int column);
-/* "" for NULL or no memory; valid until the next step. */
-const char *query_column_text(const struct query *query, int column);
+/* "" for NULL; valid until the next step. Without memory it is "" too, and the query has failed: whoever
+ * decides by a text looks at the query's end first. */
+const char *query_column_text(struct query *query, int column);
+const void *query_column_blob(struct query *query, int column, size_t *ret_size); /* likewise */
 /* Copies at most size bytes with the NUL. */
-void query_column_copy(const struct query *query, int column, char *ret, size_t size);
+void query_column_copy(struct query *query, int column, char *ret, size_t size);
 
 /* ---- store.c ---- */
 /* Around every writing function: opens the group if none is open, and a savepoint in it. */
@@ -114,7 +116,7 @@ int store_search_id(struct store *store, const struct record_search *search, int
     " p.played_q, p.played_d, p.v, p.v_d, p.m, p.nodes, p.kld, p.proven, p.kind, p.policy"
 enum { STORE_N_POSITION_COLUMNS = 19 };
 /* The row at hand, whose columns 0 .. 18 are those. ERROR_CORRUPT: no position can be like that. */
-int store_take_position(const struct query *query, struct record_position *ret);
+int store_take_position(struct query *query, struct record_position *ret);
 
 /* ---- store_tallies.c ---- */
 /* A finished game for the tallies. */

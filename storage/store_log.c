@@ -67,8 +67,10 @@ int store_get_run(struct store *store, const char *key, char *ret, size_t size, 
         if (fits) {
             query_column_copy(&query, 0, ret, size);
         }
-        query_end(&query);
-        r = fits ? 0 : error_set(err, ERROR_INVALID, "run's %s is longer than %zu", key, size - 1);
+        r = query_end(&query);
+        r = r < 0 || fits
+                ? r
+                : error_set(err, ERROR_INVALID, "run's %s is longer than %zu", key, size - 1);
     }
     return r;
 }

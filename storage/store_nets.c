@@ -33,7 +33,11 @@ static int take_net(struct query *query, struct store_net *ret)
     query_column_copy(query, 7, net.origin, sizeof net.origin);
     query_column_copy(query, 9, net.file, sizeof net.file);
     query_column_copy(query, 10, net.state, sizeof net.state);
-    query_end(query);
+    int r = query_end(query);
+    if (r < 0) {
+        store_net_finish(&net);
+        return r;
+    }
     *ret = net;
     return 0;
 }

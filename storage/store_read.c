@@ -86,9 +86,12 @@ static int read_unfinished(struct store *store, int64_t id, struct store_unfinis
     ret->first_side = (uint32_t)query_column_int(&query, 2);
     ret->seed = query_column_int(&query, 3);
     ret->would_resign_ply = (int32_t)query_column_int(&query, 5);
-    query_end(&query);
+    r = query_end(&query);
     ret->opening = opening;
     ret->actions = actions;
+    if (r < 0) {
+        return r;
+    }
     if (actions == NULL || opening == NULL) {
         return error_set(err, ERROR_NO_MEMORY, "out of memory");
     }
@@ -136,8 +139,12 @@ static int read_positions(struct store *store, struct store_game *game, struct e
     query_int(&query, game->id);
     int r = query_step(&query);
     while (r == 1) {
-        if (n == game->n_positions || store_take_position(&query, &game->positions[n]) < 0 ||
-            game->positions[n].ply != n) {
+        r = n == game->n_positions ? ERROR_CORRUPT
+                                   : store_take_position(&query, &game->positions[n]);
+        if (r == ERROR_NO_MEMORY) {
+            break;
+        }
+        if (r < 0 || game->positions[n].ply != n) {
             r = error_set(err, ERROR_CORRUPT, "game %s: the row behind ply %u is none", game->uid,
                           n);
             break;
@@ -157,7 +164,7 @@ static int read_positions(struct store *store, struct store_game *game, struct e
     "id, seq, uid, opening, first_side, seed, first_player_outcome, held_out, plies"
 
 /* The row at hand and its positions. What is owned is freed by the caller, also on failure. */
-static int take_game(struct store *store, const struct query *query, struct store_game *ret,
+static int take_game(struct store *store, struct query *query, struct store_game *ret,
                      struct error *err)
 {
     int64_t plies = query_column_int(query, 8);
@@ -169,6 +176,9 @@ static int take_game(struct store *store, const struct query *query, struct stor
     ret->seed = query_column_int(query, 5);
     ret->first_player_outcome = (int8_t)query_column_int(query, 6);
     ret->held_out = query_column_int(query, 7) != 0;
+    if (query->result < 0) {
+        return query->result;
+    }
     if (plies < 0 || plies > RECORD_MAX_PLIES) {
         return error_set(err, ERROR_CORRUPT, "game %s: %lld plies", ret->uid, (long long)plies);
     }

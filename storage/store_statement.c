@@ -151,8 +151,8 @@ void query_blob(struct query *query, const void *bytes, size_t size)
 
 int query_step(struct query *query)
 {
-    if (query->stmt == NULL) {
-        return query->result;
+    if (query->stmt == NULL || query->result < 0) {
+        return query_end(query);
     }
     int r = sqlite3_step(query->stmt);
     if (r == SQLITE_ROW) {
@@ -198,13 +198,36 @@ float query_column_float(const struct query *query, int column)
                                             : (float)sqlite3_column_double(query->stmt, column);
 }
 
-const char *query_column_text(const struct query *query, int column)
+/* SQLite may have to copy a value to end it by NUL, and have no memory for that. */
+static void column_failed(struct query *query)
 {
+    if (query->result == 0) {
+        query->result = error_set(query->err, ERROR_NO_MEMORY, "%s: out of memory", query->what);
+    }
+}
+
+const char *query_column_text(struct query *query, int column)
+{
+    bool null = query_column_null(query, column);
     const char *text = (const char *)sqlite3_column_text(query->stmt, column);
+    if (text == NULL && !null) {
+        column_failed(query);
+    }
     return text == NULL ? "" : text;
 }
 
-void query_column_copy(const struct query *query, int column, char *ret, size_t size)
+const void *query_column_blob(struct query *query, int column, size_t *ret_size)
+{
+    bool null = query_column_null(query, column);
+    const void *bytes = sqlite3_column_blob(query->stmt, column);
+    *ret_size = (size_t)sqlite3_column_bytes(query->stmt, column);
+    if (bytes == NULL && !null && sqlite3_errcode(query->store->db) == SQLITE_NOMEM) {
+        column_failed(query);
+    }
+    return bytes;
+}
+
+void query_column_copy(struct query *query, int column, char *ret, size_t size)
 {
     snprintf(ret, size, "%s", query_column_text(query, column));
 }

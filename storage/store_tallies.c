@@ -144,7 +144,7 @@ static int next_row(struct query *query, struct position_row *ret)
         .z = query_column_int(query, 7),
         .nodes = query_column_int(query, 8),
     };
-    return 1;
+    return query->result < 0 ? query_end(query) : 1;
 }
 
 /* One position of a self-play game; a change of net ends the share of the one before. */
@@ -213,7 +213,7 @@ static int rebuild_step(struct store *store, struct store *into, int64_t *seq, s
         query_column_copy(&query, 2, game.kind, sizeof game.kind);
         *seq = query_column_int(&query, 0);
         n++;
-        r = store_tally_game(store, into, id, &game, err);
+        r = query.result < 0 ? query.result : store_tally_game(store, into, id, &game, err);
         if (r == 0 && game.full_positions != full_positions) {
             r = error_set(err, ERROR_CORRUPT,
                           "game of seq %lld: full_positions is %lld, its rows give %u",
@@ -226,13 +226,16 @@ static int rebuild_step(struct store *store, struct store *into, int64_t *seq, s
 }
 
 /* Name the first column that differs; the rows have equal or different keys. */
-static int row_difference(const struct query *stored, const struct query *rebuilt,
-                          const char *table, struct error *err)
+static int row_difference(struct query *stored, struct query *rebuilt, const char *table,
+                          struct error *err)
 {
     int n = sqlite3_column_count(stored->stmt);
     for (int i = 0; i < n; i++) {
         const char *a = query_column_text(stored, i);
         const char *b = query_column_text(rebuilt, i);
+        if (stored->result < 0 || rebuilt->result < 0) {
+            return ERROR_NO_MEMORY;
+        }
         if (strcmp(a, b) != 0) {
             return error_set(
                 err, ERROR_CORRUPT, "%s, row beginning %s: %s is %s, the rows of games give %s",
@@ -255,7 +258,7 @@ static int compare_table(struct store *store, struct store *rebuilt, const char 
         if (a < 0 || b < 0) {
             r = a < 0 ? a : b;
         } else if (a != b) {
-            const struct query *more = a == 1 ? &there : &wanted;
+            struct query *more = a == 1 ? &there : &wanted;
             r = error_set(err, ERROR_CORRUPT, "%s: the row beginning %s, %s is in the %s only",
                           table, query_column_text(more, 0), query_column_text(more, 1),
                           a == 1 ? "store" : "rebuilt tallies");
