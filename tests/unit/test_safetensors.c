@@ -140,7 +140,7 @@ static int decode_text(const char *text, const uint8_t *data, size_t data_size, 
     uint8_t *bytes = malloc(size);
     ck_assert_ptr_nonnull(bytes);
     memcpy(bytes, &length, 8);
-    memcpy(bytes + 8, text, length);
+    memcpy(bytes + 8, text, length); /* NOLINT(bugprone-not-null-terminated-result) */
     if (data_size > 0) {
         memcpy(bytes + 8 + length, data, data_size);
     }

@@ -45,8 +45,8 @@ static float next_number(uint32_t *state)
 /* rows x columns with padding, [0] and its transpose [1] */
 static bool make_matrix(float *ret[2], int rows, int columns, uint32_t *state)
 {
-    size_t ld = (size_t)(columns + PADDING);
-    size_t ld_transposed = (size_t)(rows + PADDING);
+    size_t ld = (size_t)columns + PADDING;
+    size_t ld_transposed = (size_t)rows + PADDING;
     ret[0] = malloc((size_t)rows * ld * sizeof(float));
     ret[1] = malloc((size_t)columns * ld_transposed * sizeof(float));
     if (ret[0] == NULL || ret[1] == NULL) {
@@ -102,12 +102,12 @@ static bool operands_init(struct operands *o, const struct shape *shape, uint32_
 {
     uint32_t state = seed;
     size_t cells = (size_t)shape->m * (size_t)shape->n;
-    size_t padded = (size_t)shape->m * (size_t)(shape->n + PADDING);
+    size_t padded = (size_t)shape->m * ((size_t)shape->n + PADDING);
     *o = (struct operands){.shape = shape};
-    o->start = malloc(padded * sizeof(float));
+    o->start = calloc(padded, sizeof(float));
     o->c = malloc(padded * sizeof(float));
-    o->want = malloc(cells * sizeof(double));
-    o->scale = malloc(cells * sizeof(double));
+    o->want = calloc(cells, sizeof(double));
+    o->scale = calloc(cells, sizeof(double));
     if (!make_matrix(o->a, shape->m, shape->k, &state) ||
         !make_matrix(o->b, shape->k, shape->n, &state) || o->start == NULL || o->c == NULL ||
         o->want == NULL || o->scale == NULL) {
@@ -129,13 +129,34 @@ static bool near(float got, double want, double scale, int k)
     return fabs((double)got - want) <= limit; /* false for NaN */
 }
 
+/* Row i of C: alpha A B + beta C, and the guards behind it as they were. */
+static bool row_is_right(const struct operands *o, size_t i, float alpha, float beta)
+{
+    size_t n = (size_t)o->shape->n;
+    const float *got = o->c + i * (n + PADDING);
+    const float *start = o->start + i * (n + PADDING);
+    for (size_t j = 0; j < n; j++) {
+        double want = (double)alpha * o->want[i * n + j];
+        want += beta == 0.0F ? 0.0 : (double)(beta * start[j]);
+        if (!near(got[j], want, o->scale[i * n + j], o->shape->k)) {
+            return false;
+        }
+    }
+    for (size_t j = n; j < n + PADDING; j++) {
+        if (got[j] != guard) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool gemm_is_right(const struct operands *o, const struct blas_products *products,
                           bool transpose_a, bool transpose_b, float alpha, float beta)
 {
     int m = o->shape->m;
     int n = o->shape->n;
     int k = o->shape->k;
-    size_t ldc = (size_t)(n + PADDING);
+    size_t ldc = (size_t)n + PADDING;
     for (size_t i = 0; i < (size_t)m; i++) {
         for (size_t j = 0; j < ldc; j++) { /* beta 0 must overwrite, not multiply */
             o->c[i * ldc + j] = j >= (size_t)n ? guard : beta == 0.0F ? NAN : o->start[i * ldc + j];
@@ -145,19 +166,8 @@ static bool gemm_is_right(const struct operands *o, const struct blas_products *
                     (transpose_a ? m : k) + PADDING, o->b[transpose_b],
                     (transpose_b ? k : n) + PADDING, beta, o->c, n + PADDING);
     for (size_t i = 0; i < (size_t)m; i++) {
-        for (size_t j = 0; j < ldc; j++) {
-            float got = o->c[i * ldc + j];
-            if (j >= (size_t)n) {
-                if (got != guard) {
-                    return false;
-                }
-                continue;
-            }
-            double want = (double)alpha * o->want[i * (size_t)n + j];
-            want += beta == 0.0F ? 0.0 : (double)(beta * o->start[i * ldc + j]);
-            if (!near(got, want, o->scale[i * (size_t)n + j], k)) {
-                return false;
-            }
+        if (!row_is_right(o, i, alpha, beta)) {
+            return false;
         }
     }
     return true;

@@ -179,7 +179,7 @@ static bool is_there(const char *path, const uint8_t *bytes, size_t size)
 {
     uint8_t *old = NULL;
     size_t old_size = 0;
-    if (read_file(path, &old, &old_size, NULL) < 0) {
+    if (read_file(path, &old, &old_size, NULL) < 0 || old == NULL) {
         return false;
     }
     bool same = old_size == size && memcmp(old, bytes, size) == 0;

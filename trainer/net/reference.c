@@ -93,9 +93,9 @@ static void dense(const struct net *net, uint32_t weight_index, uint32_t bias_in
 static void squeeze_excite(const struct net *net, const struct net_layout_block *block,
                            struct map *map)
 {
-    double mean[1024];
-    double squeezed[1024];
-    double excited[2048];
+    double mean[1024] = {0};
+    double squeezed[1024] = {0};
+    double excited[2048] = {0};
     size_t cells = (size_t)map->height * map->width;
     uint32_t f = map->channels;
 
@@ -152,8 +152,8 @@ static void policy_head(const struct net *net, const struct net_layout *layout, 
 static void value_head(const struct net *net, const struct net_layout *layout, const struct map *x,
                        struct map *a, float *ret)
 {
-    double hidden[1024];
-    double out[3];
+    double hidden[1024] = {0};
+    double out[3] = {0};
     conv(net, layout->value_conv, x, a);
     batch_norm(net, &layout->value_bn, a);
     relu(a->data, map_size(a));
@@ -188,7 +188,7 @@ int reference_run(const struct net *net, const float *planes, uint32_t n, float 
                                 max_u32(arch->policy_planes, arch->value_filters));
     struct net_layout layout;
     net_layout_get(arch, &layout);
-    double *room = calloc(4 * channels * cells, sizeof *room);
+    double *room = calloc((size_t)4 * channels * cells, sizeof *room);
     if (room == NULL) {
         return error_set(err, ERROR_NO_MEMORY, "no memory for a reference evaluation");
     }
@@ -209,8 +209,9 @@ int reference_run(const struct net *net, const float *planes, uint32_t n, float 
         for (uint32_t i = 0; i < arch->blocks; i++) {
             residual_block(net, &layout.blocks[i], x, &maps[2], &maps[3]);
         }
-        policy_head(net, &layout, x, &maps[2], &maps[3], ret_policy + p * net_policy_size(arch));
-        value_head(net, &layout, x, &maps[2], ret_value + p * net_value_outputs(arch));
+        policy_head(net, &layout, x, &maps[2], &maps[3],
+                    ret_policy + (size_t)p * net_policy_size(arch));
+        value_head(net, &layout, x, &maps[2], ret_value + (size_t)p * net_value_outputs(arch));
     }
     free(room);
     return 0;

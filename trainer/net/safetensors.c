@@ -72,8 +72,8 @@ static json_t *tensor_json(const struct net_tensor *tensor)
     for (uint32_t i = 0; i < tensor->n_dims && bad == 0; i++) {
         bad |= json_array_append_new(shape, json_integer(tensor->dims[i]));
     }
-    json_int_t begin = (json_int_t)(tensor->offset * sizeof(float));
-    json_int_t end = begin + (json_int_t)(tensor->count * sizeof(float));
+    json_int_t begin = (json_int_t)tensor->offset * (json_int_t)sizeof(float);
+    json_int_t end = begin + (json_int_t)tensor->count * (json_int_t)sizeof(float);
     if (bad != 0) {
         json_decref(shape);
         return NULL;
@@ -117,7 +117,7 @@ int net_encode(const struct net *net, uint8_t **ret, size_t *ret_size, struct er
     uint64_t header_size = padded;
     memcpy(bytes, &header_size, LENGTH_BYTES);
     memset(bytes + LENGTH_BYTES, ' ', padded);
-    memcpy(bytes + LENGTH_BYTES, text, length);
+    memcpy(bytes + LENGTH_BYTES, text, length); /* NOLINT(bugprone-not-null-terminated-result) */
     memcpy(bytes + LENGTH_BYTES + padded, net->params, data_size);
     free(text);
     *ret = bytes;
@@ -347,7 +347,7 @@ static int read_tensors(const struct decoder *decoder, struct net *net)
 int net_decode(const uint8_t *bytes, size_t size, const char *name, struct net **ret,
                struct error *err)
 {
-    struct decoder decoder = {.name = name, .err = err};
+    struct decoder decoder = {.name = name, .data = bytes, .err = err};
     struct net_arch arch;
     struct net *net = NULL;
     int r = open_header(&decoder, bytes, size);
@@ -361,7 +361,7 @@ int net_decode(const uint8_t *bytes, size_t size, const char *name, struct net *
                       "truncated",
                       name, net_arch_params(&arch) * sizeof(float), decoder.data_size);
     }
-    if (r < 0) {
+    if (r != 0) {
         goto out;
     }
     net = net_create(&arch);
