@@ -12,3 +12,4 @@ unit_test(store_files storage)
 unit_test(store_faults storage)
 target_link_options(test_store_faults PRIVATE
   -Wl,--wrap=malloc,--wrap=calloc,--wrap=strdup,--wrap=reallocarray)
+bench(store storage)
