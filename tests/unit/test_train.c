@@ -44,7 +44,7 @@ static void tear_down(void)
 
 static const char *in_folder(const char *directory, const char *name)
 {
-    static char paths[4][160];
+    static char paths[4][256];
     static int next;
     next = (next + 1) % 4;
     snprintf(paths[next], sizeof(paths[next]), "%s/%s/%s", folder, directory, name);
@@ -503,7 +503,7 @@ START_TEST(two_hundred_asymmetric_records_are_learnt_and_played)
     struct train_job job = job_for(in_folder("a", "."), games);
     job.params.batch = 50;
     job.new_positions = LEARNT;
-    job.params.samples_per_position = 80.0;
+    job.params.samples_per_position = 50.0;
     job.params.learning_rate.rate[0] = 5e-3;
     job.params.value_weight = 0.1;
     job.params.report_every = 1000;
