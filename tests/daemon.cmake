@@ -6,3 +6,5 @@ unit_test(query daemon PkgConfig::JANSSON)
 unit_test(http daemon PkgConfig::JANSSON)
 unit_test(qzctl daemon PkgConfig::JANSSON)
 add_dependencies(test_qzctl qzctl)
+# Tests with threads, which the tsan preset runs.
+set_tests_properties(http PROPERTIES LABELS "unit;thread")
