@@ -47,9 +47,9 @@ struct known_net {
 /* The training that has been begun; row.id 0: none. */
 struct training_now {
     struct training_row row;
-    bool beginning;                 /* its row is on its way to the store */
-    bool ending;                    /* its end is on its way to the store */
-    bool told;                      /* the process has said how it ended */
+    bool told;     /* the process has said how it ended; its end is on its way to the store */
+    bool recorded; /* and stands there: the scheduler hears of it when the process has gone too */
+    struct scheduler_event outcome;
     struct train_progress progress; /* NaN before the first */
     struct train_result result;
 };

@@ -16,7 +16,7 @@ static void start_train_process(struct daemon *d)
     Qzd__TrainJob job = QZD__TRAIN_JOB__INIT;
     struct error err = {.text = ""};
 
-    d->training.told = false;
+    d->training.told = d->training.recorded = false;
     d->training.progress = (struct train_progress){.policy_loss = NAN, .value_loss = NAN};
     if (supervisor_start(d->supervisor, ROLE_TRAIN, 0, &err) < 0) {
         daemon_note(d, SEVERITY_ERROR, "training", "%s", err.text);
@@ -35,7 +35,6 @@ static void training_begun(struct storage_task *task, int result, const struct e
     struct daemon *d = task->context;
     struct training_begin_task *begin = (struct training_begin_task *)task;
 
-    d->training.beginning = false;
     if (result < 0) {
         daemon_note(d, SEVERITY_ERROR, "training failed", "it could not begin: %s", err->text);
         daemon_event(d, (struct scheduler_event){.kind = EVENT_TRAINING_FAILED});
@@ -72,7 +71,6 @@ void daemon_begin_training(struct daemon *d)
     begin->generation = d->net.generation + 1;
     begin->threads = settings.training_threads;
     begin->seed = d->seed;
-    d->training.beginning = true;
     daemon_put(d, &begin->task);
 }
 
@@ -84,10 +82,23 @@ void daemon_resume_training(struct daemon *d)
 }
 
 /* ---- and ends ---- */
-static void forget_training(struct daemon *d)
+/* The scheduler may begin the next one at once, so it is told only when the end is recorded and the
+ * process has gone. */
+static void tell_outcome(struct daemon *d)
+{
+    if (d->training.recorded && !supervisor_lives(d->supervisor, ROLE_TRAIN, 0)) {
+        d->training.recorded = false;
+        daemon_event(d, d->training.outcome);
+    }
+}
+
+static void record_outcome(struct daemon *d, struct scheduler_event outcome)
 {
     training_row_finish(&d->training.row);
-    d->training.ending = false;
+    d->training.recorded = true;
+    d->training.outcome = outcome;
+    supervisor_stop(d->supervisor, ROLE_TRAIN, 0, DAEMON_GRACE_MS);
+    tell_outcome(d);
 }
 
 static void training_failed(struct storage_task *task, int result, const struct error *err)
@@ -98,8 +109,7 @@ static void training_failed(struct storage_task *task, int result, const struct 
         daemon_note(d, SEVERITY_ERROR, "training", "its failure could not be recorded: %s",
                     err->text);
     }
-    forget_training(d);
-    daemon_event(d, (struct scheduler_event){.kind = EVENT_TRAINING_FAILED});
+    record_outcome(d, (struct scheduler_event){.kind = EVENT_TRAINING_FAILED});
 }
 
 static void fail_training(struct daemon *d, const char *why)
@@ -107,14 +117,13 @@ static void fail_training(struct daemon *d, const char *why)
     struct training_finish_task *finish = training_finish_create(
         &d->training.row, &d->net, NULL, why, daemon_wall_ms(), training_failed, d);
 
-    d->training.ending = true;
+    d->training.told = true;
     daemon_note(d, SEVERITY_ERROR, "training failed",
                 "generation %u was not made: %s; net %u stays, the next try comes with as many "
                 "new positions again",
                 d->training.row.training.generation, why, d->net.generation);
     if (finish == NULL) {
-        forget_training(d);
-        daemon_event(d, (struct scheduler_event){.kind = EVENT_TRAINING_FAILED});
+        record_outcome(d, (struct scheduler_event){.kind = EVENT_TRAINING_FAILED});
         return;
     }
     daemon_put(d, &finish->task);
@@ -150,10 +159,10 @@ static void training_finished(struct storage_task *task, int result, const struc
     d->last.held_out_policy_gap = t->held_out_policy_loss - t->held_out_policy_entropy;
     d->last.held_out_value_loss = t->held_out_value_loss;
     int64_t positions = d->training.row.training.all_positions;
-    forget_training(d);
     daemon_say_net(d);
-    daemon_event(d, (struct scheduler_event){
-                        .kind = EVENT_TRAINING_FINISHED, .net = d->net.id, .positions = positions});
+    record_outcome(d, (struct scheduler_event){.kind = EVENT_TRAINING_FINISHED,
+                                               .net = d->net.id,
+                                               .positions = positions});
 }
 
 static void take_result(struct daemon *d, const char *json)
@@ -171,7 +180,6 @@ static void take_result(struct daemon *d, const char *json)
         fail_training(d, "out of memory");
         return;
     }
-    d->training.ending = true;
     daemon_put(d, &finish->task);
 }
 
@@ -212,7 +220,6 @@ static void take_train_failure(struct daemon *d, const Qzd__Failure *failure)
         daemon_note(d, SEVERITY_WARNING, "training interrupted", "%s", failure->text);
         return;
     }
-    d->training.told = true;
     fail_training(d, failure->text);
 }
 
@@ -248,7 +255,11 @@ void daemon_train_message(struct daemon *d, const Qzd__FromChild *message)
 
 void daemon_train_ended(struct daemon *d, bool stopped, const char *how)
 {
-    if (d->training.told || stopped) {
+    if (d->training.told) {
+        tell_outcome(d);
+        return;
+    }
+    if (stopped) {
         return;
     }
     daemon_note(d, SEVERITY_WARNING, "training exited",
