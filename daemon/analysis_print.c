@@ -118,22 +118,38 @@ static int by_worth(const void *a, const void *b)
     return (int)x->action - (int)y->action;
 }
 
-static void print_moves(const struct analysis *analysis, const struct game *game, bool alone)
+static const char *proof_text(const struct search_move *move)
+{
+    if (!move->proven) {
+        return "";
+    }
+    return move->q > 0 ? "win" : move->q < 0 ? "loss" : "draw";
+}
+
+static struct table *moves_table(bool alone)
 {
     static const char *const heads[] = {"visits", "share%", "prior%", "q", "draw%", "proven"};
-    struct search_result sorted = analysis->result;
     struct table *table = table_create();
+    if (table != NULL) {
+        table_column(table, "move", TABLE_LEFT, 0);
+        for (size_t i = 0; i < 6; i++) {
+            if (!alone || i == 2) {
+                table_column(table, heads[i], TABLE_RIGHT, 0);
+            }
+        }
+    }
+    return table;
+}
+
+static void print_moves(const struct analysis *analysis, const struct game *game, bool alone)
+{
+    struct search_result sorted = analysis->result;
+    struct table *table = moves_table(alone);
     double total = 0;
     if (table == NULL) {
         return;
     }
     qsort(sorted.moves, sorted.n_moves, sizeof *sorted.moves, by_worth);
-    table_column(table, "move", TABLE_LEFT, 0);
-    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
-        if (!alone || i == 2) {
-            table_column(table, heads[i], TABLE_RIGHT, 0);
-        }
-    }
     for (uint32_t i = 0; i < sorted.n_moves; i++) {
         total += sorted.moves[i].visits;
     }
@@ -142,19 +158,16 @@ static void print_moves(const struct analysis *analysis, const struct game *game
         char text[GAME_MAX_ACTION_TEXT];
         game->action_format(&analysis->state, move->action, text);
         table_cell(table, text);
-        if (!alone) {
-            table_cellf(table, "%u", move->visits);
-            table_cellf(table, "%.1f", total > 0 ? 100 * move->visits / total : 0.0);
+        if (alone) {
+            table_cellf(table, "%.1f", 100 * (double)move->prior);
+            continue;
         }
+        table_cellf(table, "%u", move->visits);
+        table_cellf(table, "%.1f", total > 0 ? 100 * move->visits / total : 0.0);
         table_cellf(table, "%.1f", 100 * (double)move->prior);
-        if (!alone) {
-            table_cellf(table, "%+.4f", (double)move->q);
-            table_cellf(table, "%.1f", 100 * (double)move->d);
-            table_cell(table, !move->proven ? ""
-                              : move->q > 0 ? "win"
-                              : move->q < 0 ? "loss"
-                                            : "draw");
-        }
+        table_cellf(table, "%+.4f", (double)move->q);
+        table_cellf(table, "%.1f", 100 * (double)move->d);
+        table_cell(table, proof_text(move));
     }
     (void)table_print(table, stdout, 0);
     table_destroy(table);

@@ -122,7 +122,8 @@ static unsigned status_of(int code)
 /* Give the answer to MHD, which owns its memory from then on. */
 static enum MHD_Result send_answer(struct request *request)
 {
-    static const char out_of_memory[] = "{\"error\":\"out of memory\"}\n";
+    static char out_of_memory[] = /* not const, for MHD's sake */
+        "{\"error\":\"out of memory\"}\n";
     struct MHD_Response *response;
     size_t size = request->json == NULL ? 0 : strlen(request->json);
     char *line = request->json == NULL ? NULL : realloc(request->json, size + 2);
@@ -136,8 +137,8 @@ static enum MHD_Result send_answer(struct request *request)
         }
     } else {
         request->status = MHD_HTTP_INTERNAL_SERVER_ERROR;
-        response = MHD_create_response_from_buffer(
-            sizeof out_of_memory - 1, (void *)(uintptr_t)out_of_memory, MHD_RESPMEM_PERSISTENT);
+        response = MHD_create_response_from_buffer(sizeof out_of_memory - 1, out_of_memory,
+                                                   MHD_RESPMEM_PERSISTENT);
     }
     request->state = REQUEST_ANSWERED;
     if (response == NULL) {

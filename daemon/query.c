@@ -39,14 +39,13 @@ static int64_t now_ms(void)
 
 void query_format_real(double value, char ret_text[QUERY_REAL_TEXT])
 {
-    for (int digits = 15; digits <= 17; digits++) {
+    int digits = 15;
+    do {
         snprintf(ret_text, QUERY_REAL_TEXT, "%.*g", digits, value);
-        if (strtod(ret_text, NULL) == value) {
-            break;
-        }
-    }
+    } while (digits++ < 17 && strtod(ret_text, NULL) != value);
     if (strpbrk(ret_text, ".en") == NULL) { /* keep it a real number for whoever reads types */
-        strcat(ret_text, ".0");
+        size_t n = strlen(ret_text);
+        snprintf(ret_text + n, QUERY_REAL_TEXT - n, ".0");
     }
 }
 

@@ -7,6 +7,29 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void print_item(const char *key, const json_t *value)
+{
+    char text[64];
+    char *nested = json_is_object(value) || json_is_array(value) ? json_dumps(value, 0) : NULL;
+    printf("%s: ", key);
+    table_put_safe(nested == NULL ? qzctl_cell(value, false, text) : nested, stdout);
+    putchar('\n');
+    free(nested);
+}
+
+static void print_list(const char *key, const json_t *list)
+{
+    size_t i;
+    json_t *item;
+    if (json_array_size(list) == 0) {
+        printf("%s: none\n", key);
+    }
+    json_array_foreach(list, i, item)
+    {
+        print_item(key, item);
+    }
+}
+
 /* {"message": "..."} where the daemon has something to say, and what else there is as "key: value". */
 static void print_answer(const char *name, const char *json)
 {
@@ -14,7 +37,6 @@ static void print_answer(const char *name, const char *json)
     const char *message = json_string_value(json_object_get(object, "message"));
     const char *key;
     json_t *value;
-    char text[64];
     if (message != NULL) {
         printf("%s\n", message);
     } else if (json_object_size(object) == 0) {
@@ -22,25 +44,10 @@ static void print_answer(const char *name, const char *json)
     }
     json_object_foreach(object, key, value)
     {
-        size_t i;
-        json_t *line;
-        if (strcmp(key, "message") == 0) {
-            continue;
-        }
-        if (!json_is_array(value)) {
-            char *nested = json_is_object(value) ? json_dumps(value, 0) : NULL;
-            printf("%s: %s\n", key, nested == NULL ? qzctl_cell(value, false, text) : nested);
-            free(nested);
-            continue;
-        }
-        if (json_array_size(value) == 0) {
-            printf("%s: none\n", key);
-        }
-        json_array_foreach(value, i, line)
-        {
-            char *dumped = json_is_string(line) ? NULL : json_dumps(line, JSON_ENCODE_ANY);
-            printf("%s: %s\n", key, dumped == NULL ? json_string_value(line) : dumped);
-            free(dumped);
+        if (json_is_array(value)) {
+            print_list(key, value);
+        } else if (strcmp(key, "message") != 0) {
+            print_item(key, value);
         }
     }
     json_decref(object);

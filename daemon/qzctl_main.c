@@ -8,14 +8,14 @@
 #include <string.h>
 
 static const struct qzctl_command *const commands[] = {
-    &qzctl_status, &qzctl_progress, &qzctl_events, &qzctl_check, &qzctl_sql,     &qzctl_pause,
-    &qzctl_resume, &qzctl_train,    &qzctl_reload, &qzctl_stop,  &qzctl_analyse, &qzctl_suite,
+    &qzctl_status,  &qzctl_progress, &qzctl_events, &qzctl_check,  &qzctl_sql,
+    &qzctl_pause,   &qzctl_resume,   &qzctl_train,  &qzctl_reload, &qzctl_stop,
+    &qzctl_analyse, &qzctl_suite,    NULL,
 };
-enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
 static const struct qzctl_command *find(const char *name)
 {
-    for (size_t i = 0; i < N_COMMANDS; i++) {
+    for (size_t i = 0; commands[i] != NULL; i++) {
         if (strcmp(commands[i]->name, name) == 0) {
             return commands[i];
         }
@@ -29,7 +29,7 @@ static void print_help(FILE *out)
           "Look at a qzd daemon, its store and its nets, and steer it.\n\n"
           "Commands:\n",
           out);
-    for (size_t i = 0; i < N_COMMANDS; i++) {
+    for (size_t i = 0; commands[i] != NULL; i++) {
         fprintf(out, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
     }
     fputs(

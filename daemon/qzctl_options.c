@@ -113,7 +113,7 @@ int qzctl_parse(struct qzctl *qzctl, const struct qzctl_command *command, int ar
             if (r >= 0) {
                 return r;
             }
-        } else if (take(option, optarg, context) != 0) {
+        } else if (take == NULL || take(option, optarg, context) != 0) {
             return QZCTL_USAGE;
         }
     }

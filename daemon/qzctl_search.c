@@ -90,7 +90,7 @@ static int find_in_store(struct qzctl *qzctl, const char *which, struct qzctl_ne
 {
     char path[PATH_MAX];
     struct store *store = NULL;
-    struct store_net net;
+    struct store_net net = {.id = 0};
     qzctl_db_path(qzctl, path);
     int r = store_open(path, STORE_READ, &store, err);
     if (r < 0) {

@@ -167,13 +167,15 @@ START_TEST(every_command_has_a_help_with_an_example)
     static const char *const commands[] = {"status", "progress", "events",  "check",
                                            "sql",    "pause",    "resume",  "train",
                                            "reload", "stop",     "analyse", "suite"};
+    ck_run(0, "--help");
+    char *all = strdup(text);
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        ck_assert_ptr_nonnull(strstr(all, commands[i]));
         ck_run(0, "%s --help", commands[i]);
         ck_says("Example");
         ck_says("Usage: qzctl ");
-        ck_run(0, "--help");
-        ck_says(commands[i]);
     }
+    free(all);
 }
 END_TEST
 
