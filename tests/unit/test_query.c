@@ -292,7 +292,7 @@ START_TEST(progress_is_one_object_a_generation)
     ck_assert_str_eq(json_string_value(json_array_get(columns, 0)), "generation");
     ck_assert_uint_eq(json_object_size(row_of(answer, 0)), json_array_size(columns));
     ck_assert_int_eq(json_integer_value(json_object_get(row_of(answer, 0), "positions")),
-                     SCRATCH_GAMES * SCRATCH_PLIES);
+                     (int64_t)SCRATCH_GAMES * SCRATCH_PLIES);
     ck_assert(json_real_value(json_object_get(row_of(answer, 1), "mistakes_net")) == 0.25);
     ck_assert(json_is_null(json_object_get(row_of(answer, 0), "mistakes_net")));
     json_decref(answer);
@@ -322,7 +322,7 @@ START_TEST(status_tells_what_the_store_knows)
     ck_assert_int_eq(json_integer_value(json_object_get(status, "generation")), 1);
     ck_assert_int_eq(json_integer_value(json_object_get(status, "games")), SCRATCH_GAMES);
     ck_assert_int_eq(json_integer_value(json_object_get(status, "positions")),
-                     SCRATCH_GAMES * SCRATCH_PLIES);
+                     (int64_t)SCRATCH_GAMES * SCRATCH_PLIES);
     ck_assert_int_eq(json_integer_value(json_object_get(status, "last_game_at")),
                      1700000100000 + SCRATCH_GAMES - 1);
     ck_assert_str_eq(
