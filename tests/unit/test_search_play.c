@@ -230,6 +230,11 @@ static void coloured_play(void *state, uint16_t action)
     s->mover = 1 - s->mover;
 }
 
+static uint32_t coloured_side_to_move(const void *state)
+{
+    return ((const struct coloured *)state)->mover;
+}
+
 static const struct game coloured_game = {
     .name = "coloured",
     .n_actions = 9,
@@ -239,6 +244,7 @@ static const struct game coloured_game = {
     .legal = coloured_legal,
     .over = coloured_over,
     .play = coloured_play,
+    .side_to_move = coloured_side_to_move,
 };
 
 /* White's advantage: a weight for each of its cells less black's; then from the mover's view. */

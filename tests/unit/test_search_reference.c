@@ -57,7 +57,7 @@ static void random_params(uint64_t seed, struct search_params *ret)
     static const float cpucts[] = {0.5F, 1.5F, 4.0F};
     *ret = search_params_default;
     ret->nodes = below(seed, 0, 5) == 0 ? 2 + below(seed, 1, 20) : 50 + below(seed, 1, 350);
-    ret->solver = seed % 2 == 0;
+    ret->solver = below(seed, 6, 2) == 0;
     ret->noise_share = seed % 3 == 0 ? 0.0F : 0.25F;
     ret->cpuct = cpucts[below(seed, 2, 3)];
     ret->fpu_reduction = 0.1F * (float)below(seed, 3, 5);
