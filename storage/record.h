@@ -59,9 +59,9 @@ struct record_position {
     float v, v_d, m;
     uint32_t nodes;
     float kld;
-    int8_t proven; /* -1, 0, 1 or PROVEN_NONE */
     enum position_kind kind;
     uint16_t policy_bytes;
+    int8_t proven; /* -1, 0, 1 or PROVEN_NONE */
     uint8_t policy[RECORD_MAX_POLICY]; /* storage/policy.h */
 };
 

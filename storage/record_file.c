@@ -87,7 +87,7 @@ int record_file_read(const char *path, struct record_file **ret, struct error *e
 {
     struct record_file *file = NULL;
     int r = open_stream(path, "rbe", &file, err);
-    if (r < 0) {
+    if (file == NULL) {
         return r;
     }
     r = read_magic(file, err);
@@ -179,12 +179,16 @@ static int write_all(struct record_file *file, const uint8_t *bytes, size_t size
 /* Walk over all that is there; the file then stands at its end. */
 static int skip_to_end(struct record_file *file, struct error *err)
 {
-    uint8_t *content = NULL;
-    uint32_t size = 0;
     int r = read_magic(file, err);
-    while (r >= 0 && (r = next_frame(file, &content, &size, err)) == 1) {
+    r = r < 0 ? r : 1;
+    while (r == 1) {
+        uint8_t *content = NULL;
+        uint32_t size = 0;
+        r = next_frame(file, &content, &size, err);
+        if (r == 1) {
+            file->offset += FRAME_BYTES + (int64_t)size;
+        }
         free(content);
-        file->offset += FRAME_BYTES + (int64_t)size;
     }
     return r;
 }
@@ -204,7 +208,7 @@ int record_file_append_to(const char *path, struct record_file **ret, struct err
 {
     struct record_file *file = NULL;
     int r = open_stream(path, "ab+e", &file, err);
-    if (r < 0) {
+    if (file == NULL) {
         return r;
     }
     r = begin(file, err);

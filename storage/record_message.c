@@ -68,7 +68,7 @@ void record_position_to_message(const char *uid, const struct record_position *p
 #undef VALUE
     ret->nodes = position->nodes;
     ret->has_proven = position->proven != PROVEN_NONE;
-    ret->proven = ret->has_proven ? position->proven : 0;
+    ret->proven = ret->has_proven ? (int32_t)position->proven : 0;
     ret->kind = (char *)position_kind_text(position->kind);
     ret->policy.len = position->policy_bytes;
     ret->policy.data = (uint8_t *)position->policy;
@@ -78,7 +78,7 @@ void record_end_to_message(const char *uid, const struct record_end *end, Qzd__G
 {
     qzd__game_end__init(ret);
     ret->uid = (char *)uid;
-    ret->first_player_outcome = end->first_player_outcome;
+    ret->first_player_outcome = (int32_t)end->first_player_outcome;
     ret->reason = (char *)end->reason;
     ret->finished_at = end->finished_at;
     ret->plies = end->plies;
@@ -278,7 +278,10 @@ static int take_numbers(const Qzd__Position *message, struct record_position *re
     ret->best_action =
         message->has_best_action ? (uint16_t)message->best_action : (uint16_t)RECORD_NO_ACTION;
     ret->nodes = message->nodes;
-    ret->proven = message->has_proven ? (int8_t)message->proven : (int8_t)PROVEN_NONE;
+    ret->proven = PROVEN_NONE;
+    if (message->has_proven) {
+        ret->proven = (int8_t)message->proven;
+    }
     ret->kind = (enum position_kind)kind;
     return 0;
 }
@@ -351,9 +354,12 @@ int record_end_from_message(const Qzd__GameEnd *message, struct record_end *ret,
         .reason = message->reason,
         .finished_at = message->finished_at,
         .plies = message->plies,
-        .would_resign_ply = message->has_would_resign_ply ? (int32_t)message->would_resign_ply : -1,
-        .would_resign_side =
-            message->has_would_resign_side ? (int8_t)message->would_resign_side : (int8_t)-1,
+        .would_resign_ply = -1,
+        .would_resign_side = -1,
     };
+    if (message->has_would_resign_ply) {
+        ret->would_resign_ply = (int32_t)message->would_resign_ply;
+        ret->would_resign_side = (int8_t)message->would_resign_side;
+    }
     return 0;
 }

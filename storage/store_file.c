@@ -65,7 +65,7 @@ static int read_header(const char *path, uint8_t *ret, int64_t *ret_size, struct
 /* Offsets of the header's fields: https://www.sqlite.org/fileformat.html, section 1.3. */
 static int check_header(const char *path, struct error *err)
 {
-    uint8_t header[HEADER_BYTES];
+    uint8_t header[HEADER_BYTES] = {0};
     int64_t size = 0;
     int r = read_header(path, header, &size, err);
     if (r < 0) {

@@ -125,8 +125,10 @@ int store_take_position(struct query *query, struct record_position *ret)
     }
     ret->nodes = (uint32_t)query_column_int(query, 14);
     ret->kld = query_column_float(query, 15);
-    ret->proven =
-        query_column_null(query, 16) ? (int8_t)PROVEN_NONE : (int8_t)query_column_int(query, 16);
+    ret->proven = PROVEN_NONE;
+    if (!query_column_null(query, 16)) {
+        ret->proven = (int8_t)query_column_int(query, 16);
+    }
     int kind = position_kind_parse(query_column_text(query, 17));
     size_t policy_bytes = 0;
     const void *policy = query_column_blob(query, 18, &policy_bytes);
@@ -212,7 +214,7 @@ static int insert_position(struct store *store, const struct game_row *game, int
 static int put_position(struct store *store, const char *uid, const struct record_search *search,
                         const struct record_position *position, struct error *err)
 {
-    struct game_row game;
+    struct game_row game = {0};
     int64_t search_id = 0;
     int r = find_game(store, uid, &game, err);
     if (r < 0) {
@@ -323,7 +325,7 @@ static int finish_row(struct store *store, const struct game_row *game,
 static int put_end(struct store *store, const char *uid, const struct record_end *end,
                    struct error *err)
 {
-    struct game_row game;
+    struct game_row game = {0};
     int r = find_game(store, uid, &game, err);
     if (r < 0) {
         return r;
@@ -366,7 +368,7 @@ int store_put_end(struct store *store, const char *uid, const struct record_end 
 
 static int abandon(struct store *store, const char *uid, struct error *err)
 {
-    struct game_row game;
+    struct game_row game = {0};
     int r = find_game(store, uid, &game, err);
     if (r < 0) {
         return r;

@@ -3,6 +3,7 @@
 #include "storage/record.h"
 
 #include <check.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,7 +36,7 @@ START_TEST(random_policies_come_back_as_they_went)
 {
     uint64_t random = 1;
     int n_deflated = 0;
-    for (int round = 0; round < 5000; round++) {
+    for (int round = 0; round < 1500; round++) {
         struct policy_entry in[224];
         struct policy_entry out[224];
         uint8_t bytes[RECORD_MAX_POLICY];
@@ -50,17 +51,18 @@ START_TEST(random_policies_come_back_as_they_went)
         n_deflated += bytes[0] == 1;
         int n_out = policy_decode(bytes, (size_t)size, out, 224);
         int at = 0;
+        bool same = true;
         for (uint32_t i = 0; i < n; i++) {
             if (in[i].visits > 0) {
-                ck_assert_msg(at < n_out && out[at].action == in[i].action &&
-                                  out[at].visits == in[i].visits,
-                              "round %d of seed 1, entry %u", round, i);
+                same = same && at < n_out && out[at].action == in[i].action &&
+                       out[at].visits == in[i].visits;
                 at++;
             }
         }
+        ck_assert_msg(same, "round %d of seed 1", round);
         ck_assert_int_eq(at, n_out);
     }
-    ck_assert_int_gt(n_deflated, 100);
+    ck_assert_int_gt(n_deflated, 40);
 }
 END_TEST
 
@@ -153,11 +155,13 @@ START_TEST(random_bytes_decode_to_a_valid_policy_or_not_at_all)
             }
         }
         int n = policy_decode(bytes, size, out, 16);
-        ck_assert_msg(n >= -100 && n <= 16, "round %d of seed 3: %d", round, n);
+        bool good = n <= 16 && (n >= 0 || n == ERROR_CORRUPT);
         n_good += n > 0;
         for (int i = 0; i < n; i++) {
-            ck_assert_msg(out[i].visits > 0 && (i == 0 || out[i].action > out[i - 1].action),
-                          "round %d of seed 3", round);
+            good = good && out[i].visits > 0 && (i == 0 || out[i].action > out[i - 1].action);
+        }
+        if (!good) {
+            ck_abort_msg("round %d of seed 3: %d", round, n);
         }
     }
     ck_assert_int_gt(n_good, 0);
@@ -198,6 +202,7 @@ int main(void)
 {
     Suite *suite = suite_create("policy");
     TCase *tests = tcase_create("policy");
+    tcase_set_timeout(tests, 60);
     tcase_add_test(tests, random_policies_come_back_as_they_went);
     tcase_add_test(tests, bytes_are_what_the_header_says);
     tcase_add_test(tests, deflated_form_is_taken_where_it_is_smaller);
