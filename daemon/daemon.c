@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -218,6 +219,20 @@ static void beat(const struct daemon *d)
     }
 }
 
+/* So that a kill does not forgive the evaluations' debt. Written when it has moved. */
+static void keep_account(struct daemon *d)
+{
+    char text[48];
+
+    if (d->ticks % 10 != 0 || d->stopping ||
+        fabs(d->scheduler.account_ms - d->stored_account_ms) < 1000) {
+        return;
+    }
+    d->stored_account_ms = d->scheduler.account_ms;
+    (void)snprintf(text, sizeof(text), "%.0f", d->stored_account_ms);
+    daemon_put(d, storage_task_run("evaluation_account_ms", text));
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     struct daemon *d = timer->data;
@@ -231,6 +246,7 @@ static void on_tick(uv_timer_t *timer)
         rate_tick(&d->workers[i].evaluations, seconds);
     }
     daemon_event(d, (struct scheduler_event){.kind = EVENT_TICK});
+    keep_account(d);
     beat(d);
     daemon_show(d);
 }

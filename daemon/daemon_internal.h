@@ -104,6 +104,7 @@ struct daemon {
     struct evaluation_now evaluation;
     struct judgement last;
 
+    double stored_account_ms;
     int64_t started_at; /* Unix ms */
     int64_t ticked_ms;  /* monotonic */
     uint32_t ticks, refused, dropped;

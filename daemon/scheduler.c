@@ -249,7 +249,10 @@ static void settle_workers(struct scheduler *s, struct output *out)
     if (s->paused || s->blocked) {
         free_slots = 0;
     }
-    for (uint32_t i = 0; i < s->settings.workers; i++) {
+    uint32_t workers = s->settings.workers;
+    uint32_t first = workers > 0 ? (uint32_t)(s->now_ms / SCHEDULER_TURN_MS % workers) : 0;
+    for (uint32_t turn = 0; turn < workers; turn++) {
+        uint32_t i = (first + turn) % workers;
         struct scheduler_worker *worker = &s->workers[i];
         bool starts = worker->state == PROCESS_STOPPED || (worker->state == PROCESS_BACKING_OFF &&
                                                            s->now_ms >= worker->backoff.retry_ms);

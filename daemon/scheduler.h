@@ -4,7 +4,8 @@
  *
  * It deals in core slots: a worker takes one, a match process one, a training `training_threads`.
  * Trainings go before evaluations, evaluations before workers; workers beyond the slots are suspended
- * at a batch boundary, their games kept, and so is an evaluation for which a training leaves no room.
+ * at a batch boundary, their games kept, and take turns, so that no game waits for long; an evaluation
+ * for which a training leaves no room is suspended too.
  *
  *   worker      STOPPED -> STARTING -> RUNNING          any exit -> BACKING_OFF -> STARTING
  *   training    IDLE -> RUNNING -> IDLE                 crash -> BACKING_OFF -> RUNNING (the same job)
@@ -22,6 +23,7 @@ enum {
     SCHEDULER_FIRST_DELAY_MS = 1000, /* back-off, doubling */
     SCHEDULER_MAX_DELAY_MS = 60000,
     SCHEDULER_HEALTHY_MS = 60000, /* a process that lived so long starts at the first delay again */
+    SCHEDULER_TURN_MS = 20000,    /* workers take turns where there are more than slots */
     SCHEDULER_SAVED_MS = 600000,  /* evaluation time is saved up for so long at most */
     SCHEDULER_MAX_CRASHES = 5,    /* in a row, then a training or evaluation is given up */
 };

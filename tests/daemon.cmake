@@ -8,3 +8,4 @@ unit_test(qzctl daemon PkgConfig::JANSSON)
 add_dependencies(test_qzctl qzctl)
 # Tests with threads, which the tsan preset runs.
 set_tests_properties(http PROPERTIES LABELS "unit;thread")
+unit_test(scheduler daemon)
