@@ -50,7 +50,7 @@ static const char *show(const char *key, const json_t *value, char ret_text[64])
     } else if (json_is_number(value) && ends(key, "bytes")) {
         qzctl_bytes_text(number, ret_text);
     } else if (json_is_real(value)) {
-        snprintf(ret_text, 64, "%.4g", number);
+        snprintf(ret_text, 64, number >= 1000 || number <= -1000 ? "%.0f" : "%.4g", number);
     } else if (json_is_string(value) && ends(key, "sha256")) {
         snprintf(ret_text, 64, "%.12s", json_string_value(value));
     } else {
@@ -59,7 +59,7 @@ static const char *show(const char *key, const json_t *value, char ret_text[64])
     return ret_text;
 }
 
-static void put_label(const char *key, int indent)
+static void put_label(const char *key, int indent, bool value_follows)
 {
     static const char *const endings[] = {"_bytes", "_sha256", "_at", "_s"};
     size_t n = strlen(key);
@@ -74,12 +74,16 @@ static void put_label(const char *key, int indent)
         putchar(key[i] == '_' ? ' ' : key[i]);
     }
     putchar(':');
-    int used = indent + (int)n + 1;
-    printf("%*s", used < LABEL_WIDTH ? LABEL_WIDTH - used : 1, "");
+    if (value_follows) {
+        int used = indent + (int)n + 1;
+        printf("%*s", used < LABEL_WIDTH ? LABEL_WIDTH - used : 1, "");
+    } else {
+        putchar('\n');
+    }
 }
 
 /* An array of objects (the workers) is a table whose columns are the keys of the first. */
-static int put_rows(const json_t *rows, int indent)
+static int put_rows(const json_t *rows)
 {
     struct table *table = table_create();
     const char *key;
@@ -95,14 +99,16 @@ static int put_rows(const json_t *rows, int indent)
     {
         table_column(table, key, json_is_string(value) ? TABLE_LEFT : TABLE_RIGHT, 0);
     }
-    json_array_foreach(rows, i, row){json_object_foreach(head, key, value){
-        table_cell(table, show(key, json_object_get(row, key), text));
-}
-}
-(void)indent;
-int r = table_print(table, stdout, 0);
-table_destroy(table);
-return r;
+    json_array_foreach(rows, i, row)
+    {
+        json_object_foreach(head, key, value)
+        {
+            table_cell(table, show(key, json_object_get(row, key), text));
+        }
+    }
+    int r = table_print(table, stdout, 0);
+    table_destroy(table);
+    return r;
 }
 
 static void put_array(const char *key, const json_t *array)
@@ -110,12 +116,12 @@ static void put_array(const char *key, const json_t *array)
     const json_t *item;
     size_t i;
     char text[64];
-    put_label(key, 0);
+    put_label(key, 0, true);
     if (json_array_size(array) == 0) {
         printf("none\n");
     } else if (json_is_object(json_array_get(array, 0))) {
         printf("%zu\n", json_array_size(array));
-        (void)put_rows(array, 2);
+        (void)put_rows(array);
     } else {
         json_array_foreach(array, i, item)
         {
@@ -136,15 +142,14 @@ static void put_member(const char *key, json_t *value, int indent)
     if (json_is_object(value) && indent < 6 && json_object_size(value) > 0) {
         const char *inner;
         json_t *member;
-        put_label(key, indent);
-        putchar('\n');
+        put_label(key, indent, false);
         json_object_foreach(value, inner, member)
         {
             put_member(inner, member, indent + 2);
         }
         return;
     }
-    put_label(key, indent);
+    put_label(key, indent, true);
     table_put_safe(show(key, value, text), stdout);
     putchar('\n');
 }
