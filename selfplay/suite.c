@@ -331,15 +331,12 @@ static void sum_moves(const struct suite *suite, const struct verdict *verdicts,
                       struct suite_result *ret)
 {
     uint32_t mistakes = 0;
-    uint32_t mistakes_decisive = 0;
     for (uint32_t i = 0; i < suite->n; i++) {
-        bool decisive = suite->positions[i].decisive;
-        ret->n_decisive += decisive ? 1 : 0;
-        mistakes += verdicts[i].mistake ? 1 : 0;
-        mistakes_decisive += decisive && verdicts[i].mistake ? 1 : 0;
+        ret->n_decisive += suite->positions[i].decisive ? 1 : 0;
+        mistakes += verdicts[i].mistake ? 1 : 0; /* only a decisive position has room for one */
     }
     ret->mistakes = share(mistakes, suite->n);
-    ret->mistakes_decisive = share(mistakes_decisive, ret->n_decisive);
+    ret->mistakes_decisive = share(mistakes, ret->n_decisive);
 }
 
 static void sum_values(const struct suite *suite, const struct verdict *verdicts,

@@ -161,9 +161,16 @@ START_TEST(stopped_between_batches_it_says_so_and_can_be_used_again)
         expected += 8 * (uint64_t)batches;
         ck_assert_uint_eq(player_evaluations(player), expected);
     }
+    /* Other positions than those that it was stopped at: nothing of them may be left. */
+    for (uint32_t i = 0; i < N / 2; i++) {
+        const void *swap = pointers[i];
+        pointers[i] = pointers[N - 1 - i];
+        pointers[N - 1 - i] = swap;
+    }
     search_all(player, 50, others);
     struct player *fresh = player_of(8, 0);
     search_all(fresh, 50, results);
+    ck_assert_uint_eq(player_evaluations(player) - expected, player_evaluations(fresh));
     same_results(results, others);
     player_destroy(player);
     player_destroy(fresh);

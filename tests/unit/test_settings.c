@@ -18,6 +18,13 @@ START_TEST(json_is_canonical_and_its_floats_are_the_shortest)
     char *json = selfplay_settings_json(&selfplay_settings_default);
     ck_assert_str_eq(json, default_json);
     free(json);
+    struct selfplay_settings settings = selfplay_settings_default;
+    settings.search.cpuct = 0.3F;           /* 0.30000001 to eight digits */
+    settings.search.noise_share = 1.0F / 3; /* needs all of its digits */
+    json = selfplay_settings_json(&settings);
+    ck_assert_ptr_nonnull(strstr(json, "\"cpuct\":0.3,"));
+    ck_assert_ptr_nonnull(strstr(json, "\"share\":0.33333334}"));
+    free(json);
 }
 END_TEST
 

@@ -223,10 +223,24 @@ START_TEST(records_are_equal_with_cache_on_or_off_and_with_1_or_64_games)
 }
 END_TEST
 
-/* One game alone, without cache, in which net and settings change when it has played `ply` moves: in the
+enum swap { SWAP_NET, SWAP_SETTINGS, SWAP_BOTH };
+
+static void do_swap(struct worker *worker, enum swap swap, const struct net *net)
+{
+    struct selfplay_settings settings = quick_settings();
+    settings.search.cpuct = 2.5F;
+    if (swap != SWAP_SETTINGS) {
+        set_net(worker, net, "b");
+    }
+    if (swap != SWAP_NET) {
+        set_settings(worker, &settings);
+    }
+}
+
+/* One game alone, without cache, in which net or settings change when it has played `ply` moves: in the
  * middle of the search of that ply, after `late` of its evaluations. */
-static void play_with_swap(struct log *log, const struct net *nets[2], uint32_t number,
-                           uint32_t ply, int late)
+static void play_with_swap(struct log *log, enum swap swap, const struct net *nets[2],
+                           uint32_t number, uint32_t ply, int late)
 {
     struct selfplay_settings settings = quick_settings();
     struct worker *worker = worker_of(game_find("connect4"), 1, 0, log);
@@ -241,15 +255,14 @@ static void play_with_swap(struct log *log, const struct net *nets[2], uint32_t 
         ck_assert_int_eq(step(worker), 1);
     }
     ck_assert_uint_eq(log->games[number].n, ply);
-    set_net(worker, nets[1], "b");
-    settings.search.cpuct = 2.5F;
-    set_settings(worker, &settings);
+    do_swap(worker, swap, nets[1]);
     while (worker_games(worker) > 0) {
         (void)step(worker);
     }
     worker_destroy(worker);
 }
 
+/* _i: enum swap */
 START_TEST(net_swap_at_some_ply_leaves_no_trace_of_cache_company_or_the_search_under_way)
 {
     enum { N = 24 };
@@ -277,9 +290,7 @@ START_TEST(net_swap_at_some_ply_leaves_no_trace_of_cache_company_or_the_search_u
     for (uint32_t i = 0; i < N; i++) {
         swapped_at[i] = many->games[i].n_ends == 0 ? many->games[i].n : UINT32_MAX;
     }
-    set_net(worker, nets[1], "b");
-    settings.search.cpuct = 2.5F;
-    set_settings(worker, &settings);
+    do_swap(worker, (enum swap)_i, nets[1]);
     while (worker_games(worker) > 0) {
         (void)step(worker);
     }
@@ -289,13 +300,14 @@ START_TEST(net_swap_at_some_ply_leaves_no_trace_of_cache_company_or_the_search_u
         if (swapped_at[i] == UINT32_MAX) {
             continue;
         }
-        play_with_swap(alone, (const struct net **)nets, i, swapped_at[i], (int)i % 20);
+        play_with_swap(alone, (enum swap)_i, (const struct net **)nets, i, swapped_at[i],
+                       (int)i % 20);
         const struct logged_game *one = &alone->games[i];
         ck_assert_uint_eq(one->n, many->games[i].n);
         same_positions(one, 0, &many->games[i], 0, one->n, i);
         same_end(one, &many->games[i]);
         ck_assert_str_eq(one->nets[swapped_at[i] - 1], "a");
-        ck_assert_str_eq(one->nets[swapped_at[i]], "b");
+        ck_assert_str_eq(one->nets[swapped_at[i]], _i == SWAP_SETTINGS ? "a" : "b");
         compared++;
     }
     ck_assert_int_gt(compared, 8);
