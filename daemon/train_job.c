@@ -16,9 +16,12 @@ static double number_or_nan(const json_t *value)
     return json_is_number(value) ? json_number_value(value) : NAN;
 }
 
+/* Fifteen digits give back every number that was written with no more, as those of a configuration are,
+ * and people read 0.3 rather than 0.29999999999999999. */
 static char *dump_and_free(json_t *root)
 {
-    char *text = root == NULL ? NULL : json_dumps(root, JSON_SORT_KEYS | JSON_COMPACT);
+    size_t flags = JSON_SORT_KEYS | JSON_COMPACT | JSON_REAL_PRECISION(15);
+    char *text = root == NULL ? NULL : json_dumps(root, flags);
 
     json_decref(root);
     return text;
