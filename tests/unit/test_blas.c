@@ -95,9 +95,9 @@ START_TEST(this_machines_openblas_is_right_and_proven_fast)
     struct timespec start;
     struct timespec end;
     blas_set_threads(1);
-    clock_gettime(CLOCK_MONOTONIC, &start);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &start);
     int r = blas_check(&err);
-    clock_gettime(CLOCK_MONOTONIC, &end);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &end);
     ck_assert_msg(r == 0, "%s", err.text);
     double ms =
         1e3 * (double)(end.tv_sec - start.tv_sec) + 1e-6 * (double)(end.tv_nsec - start.tv_nsec);
