@@ -150,8 +150,8 @@ void batch_fill(struct batch *batch, struct crew *crew, const struct window *win
                 const struct window_row *const *rows, const bool *flips, uint32_t n,
                 float *ret_planes)
 {
-    struct job job = {
-        .batch = batch, .window = window, .rows = rows, .flips = flips, .planes = ret_planes};
+    struct job job = {.batch = batch, .window = window, .rows = rows, .flips = flips};
+    job.planes = ret_planes;
     batch->n = n;
     crew_run(crew, fill_task, &job);
 }

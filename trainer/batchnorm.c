@@ -123,7 +123,9 @@ static void statistics_task(void *context, uint32_t worker, uint32_t n_workers)
 void batchnorm_statistics(struct crew *crew, const float *x, uint32_t channels, size_t count,
                           float *ret_mean, float *ret_var)
 {
-    struct job job = {.x = x, .count = count, .channels = channels, .a = ret_mean, .b = ret_var};
+    struct job job = {.x = x, .count = count, .channels = channels};
+    job.a = ret_mean;
+    job.b = ret_var;
     crew_run(crew, statistics_task, &job);
 }
 
@@ -145,7 +147,8 @@ static void forward_task(void *context, uint32_t worker, uint32_t n_workers)
 void batchnorm_forward(struct crew *crew, const struct batchnorm *bn, const float *x, size_t count,
                        float *ret_y)
 {
-    struct job job = {.bn = bn, .x = x, .count = count, .channels = bn->channels, .out = ret_y};
+    struct job job = {.bn = bn, .x = x, .count = count, .channels = bn->channels};
+    job.out = ret_y;
     crew_run(crew, forward_task, &job);
 }
 
@@ -186,13 +189,9 @@ void batchnorm_backward(struct crew *crew, const struct batchnorm *bn, const flo
                         const float *y, size_t count, float *dy, float *ret_dgamma,
                         float *ret_dbeta)
 {
-    struct job job = {.bn = bn,
-                      .x = x,
-                      .y = y,
-                      .count = count,
-                      .channels = bn->channels,
-                      .out = dy,
-                      .a = ret_dgamma,
-                      .b = ret_dbeta};
+    struct job job = {.bn = bn, .x = x, .y = y, .count = count, .channels = bn->channels};
+    job.out = dy;
+    job.a = ret_dgamma;
+    job.b = ret_dbeta;
     crew_run(crew, backward_task, &job);
 }

@@ -6,10 +6,10 @@
 
 float *buffer_create(size_t count)
 {
-    if (count > SIZE_MAX / sizeof(float) - 3 * BUFFER_GUARD) {
+    if (count > SIZE_MAX / sizeof(float) - 3 * (size_t)BUFFER_GUARD) {
         return NULL;
     }
-    size_t bytes = (count + 2 * BUFFER_GUARD) * sizeof(float);
+    size_t bytes = (count + 2 * (size_t)BUFFER_GUARD) * sizeof(float);
     bytes = (bytes + 63) / 64 * 64;
     float *memory = aligned_alloc(64, bytes);
     if (memory == NULL) {

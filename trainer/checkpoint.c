@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char MAGIC[8] = "qzdckpt";
+static const char magic_bytes[8] = "qzdckpt";
 enum { VERSION = 1, HASH_BYTES = crypto_hash_sha256_BYTES };
 
 /* How a file begins. Its numbers would differ for another program or architecture, and are compared
@@ -68,7 +68,7 @@ static uint8_t *encode(const struct checkpoint *checkpoint, size_t *ret_size)
     }
     struct preamble preamble;
     memset(&preamble, 0, sizeof(preamble)); /* padding too: the bytes depend on the content alone */
-    memcpy(preamble.magic, MAGIC, sizeof(MAGIC));
+    memcpy(preamble.magic, magic_bytes, sizeof(magic_bytes));
     preamble.version = VERSION;
     preamble.head_bytes = sizeof(struct checkpoint_head);
     preamble.n_params = net->n_params;
@@ -204,7 +204,7 @@ static int check_bytes(const uint8_t *bytes, size_t size, const char *path,
 {
     uint8_t hash[HASH_BYTES];
 
-    if (size < sizeof(*ret_preamble) || memcmp(bytes, MAGIC, sizeof(MAGIC)) != 0) {
+    if (size < sizeof(*ret_preamble) || memcmp(bytes, magic_bytes, sizeof(magic_bytes)) != 0) {
         return error_set(err, ERROR_CORRUPT, "%s: not a checkpoint", path);
     }
     memcpy(ret_preamble, bytes, sizeof(*ret_preamble));
@@ -224,12 +224,12 @@ static int check_bytes(const uint8_t *bytes, size_t size, const char *path,
 
 int checkpoint_peek(const char *path, struct checkpoint_head *ret, struct error *err)
 {
-    struct preamble preamble;
+    struct preamble preamble = {0};
     uint8_t *bytes = NULL;
     size_t size = 0;
     int r = read_whole(path, &bytes, &size, err);
 
-    if (r < 0) {
+    if (bytes == NULL) {
         return r;
     }
     r = check_bytes(bytes, size, path, &preamble, err);
@@ -242,12 +242,12 @@ int checkpoint_peek(const char *path, struct checkpoint_head *ret, struct error 
 
 int checkpoint_load(const char *path, struct checkpoint *checkpoint, struct error *err)
 {
-    struct preamble preamble;
+    struct preamble preamble = {0};
     uint8_t *bytes = NULL;
     size_t size = 0;
     int r = read_whole(path, &bytes, &size, err);
 
-    if (r < 0) {
+    if (bytes == NULL) {
         return r;
     }
     r = check_bytes(bytes, size, path, &preamble, err);

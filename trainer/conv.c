@@ -212,8 +212,8 @@ void conv_forward(struct conv_work *work, const struct conv_shape *shape, const 
                       .bias = bias,
                       .x = x,
                       .n = n,
-                      .chunk = chunk_positions(work, shape->in),
-                      .y = ret_y};
+                      .chunk = chunk_positions(work, shape->in)};
+    job.y = ret_y;
     crew_run(work->crew, forward_task, &job);
 }
 
@@ -304,10 +304,10 @@ void conv_backward(struct conv_work *work, const struct conv_shape *shape, const
                       .dy = dy,
                       .n = n,
                       .chunk = chunk_positions(work, most),
-                      .y = ret_dx,
-                      .add = add,
-                      .dweight = ret_dweight,
-                      .dbias = ret_dbias};
+                      .add = add};
+    job.y = ret_dx;
+    job.dweight = ret_dweight;
+    job.dbias = ret_dbias;
 
     if (ret_dx != NULL) {
         turn_weights(shape, weight, work->turned);

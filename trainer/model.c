@@ -158,7 +158,7 @@ void model_destroy(struct model *model)
     if (model == NULL) {
         return;
     }
-    for (uint32_t i = 0; i < model->n_owned; i++) {
+    for (uint32_t i = 0; model->owned != NULL && i < model->n_owned; i++) {
         buffer_destroy(model->owned[i]);
     }
     conv_work_destroy(model->work);

@@ -141,7 +141,8 @@ void squeeze_forward(struct crew *crew, const struct squeeze_shape *shape,
                      const struct squeeze_weights *weights, const float *x, const float *skip,
                      uint32_t n, struct squeeze_state *state, float *ret_y)
 {
-    struct job job = {.shape = shape, .state = state, .x = x, .skip = skip, .n = n, .out = ret_y};
+    struct job job = {.shape = shape, .state = state, .x = x, .skip = skip, .n = n};
+    job.out = ret_y;
 
     if (shape->squeeze != 0) {
         struct dense first = first_dense(shape, weights);
@@ -189,8 +190,9 @@ void squeeze_backward(struct crew *crew, const struct squeeze_shape *shape,
                       uint32_t n, struct squeeze_state *state, float *dy,
                       const struct squeeze_gradients *gradients, float *ret_dx)
 {
-    struct job job = {
-        .shape = shape, .state = state, .x = x, .y = y, .n = n, .out = ret_dx, .dy = dy};
+    struct job job = {.shape = shape, .state = state, .x = x, .y = y, .n = n};
+    job.out = ret_dx;
+    job.dy = dy;
 
     crew_run(crew, sums_task, &job);
     if (shape->squeeze == 0) {

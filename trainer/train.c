@@ -161,7 +161,7 @@ static int take_memory(struct training *training, struct error *err)
         training->model = model_create(&net->arch, batch, training->crew);
     }
     training->gradient = buffer_create(net->n_params);
-    training->rows = calloc(batch, sizeof(*training->rows));
+    training->rows = calloc(batch, sizeof(const struct window_row *));
     training->flips = calloc(batch, sizeof(*training->flips));
     if (training->model == NULL || training->gradient == NULL || training->rows == NULL ||
         training->flips == NULL) {

@@ -87,6 +87,9 @@ static void fill_window(struct window *window, const struct game *game)
             struct policy_entry entries[GAME_MAX_LEGAL];
             uint16_t legal[GAME_MAX_LEGAL];
             uint32_t n = game->legal(&state, legal);
+            if (n == 0) { /* never: the game is not over */
+                break;
+            }
             for (uint32_t i = 0; i < n; i++) {
                 uint64_t visits = random_u64(SEED, 0, RANDOM_TEST, draw++) % 200;
                 entries[i] = (struct policy_entry){legal[i], (uint32_t)visits};
@@ -188,7 +191,7 @@ int main(int argc, char **argv)
     bench.crew = must(crew_create(bench.params.threads));
     bench.model = must(model_create(&arch, bench.params.batch, bench.crew));
     bench.gradient = must(buffer_create(net->n_params));
-    bench.rows = must(calloc(bench.params.batch, sizeof(*bench.rows)));
+    bench.rows = must(calloc(bench.params.batch, sizeof(const struct window_row *)));
     bench.flips = must(calloc(bench.params.batch, sizeof(*bench.flips)));
     if (checkpoint_init(&bench.state, net) < 0 ||
         batch_init(&bench.batch, game, bench.params.batch) < 0) {

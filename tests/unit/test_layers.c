@@ -277,6 +277,10 @@ END_TEST
 /* ---- squeeze-excitation and skip ---- */
 
 enum { SQUEEZE_CHANNELS = 4, SQUEEZE = 3, SQUEEZE_N = 3 };
+static const size_t n_w1 = (size_t)SQUEEZE * SQUEEZE_CHANNELS;
+static const size_t n_w2 = (size_t)2 * SQUEEZE_CHANNELS * SQUEEZE;
+static const size_t n_b2 = (size_t)2 * SQUEEZE_CHANNELS;
+static const size_t n_t = (size_t)SQUEEZE * SQUEEZE_N;
 
 struct squeeze_layer {
     struct layer layer;
@@ -307,21 +311,19 @@ START_TEST(squeeze_excitation_has_the_gradient_of_finite_differences)
         struct squeeze_layer s = {.layer = {squeeze_layer_forward, buffer_create(n), dy, n},
                                   .crew = crew_create(2),
                                   .shape = {SQUEEZE_CHANNELS, squeeze, CELLS},
-                                  .w1 = noise(SQUEEZE * SQUEEZE_CHANNELS, 100),
+                                  .w1 = noise(n_w1, 100),
                                   .b1 = noise(SQUEEZE, 200),
-                                  .w2 = noise(2 * SQUEEZE_CHANNELS * SQUEEZE, 300),
-                                  .b2 = noise(2 * SQUEEZE_CHANNELS, 400),
+                                  .w2 = noise(n_w2, 300),
+                                  .b2 = noise(n_b2, 400),
                                   .x = noise(n, 30000),
                                   .skip = noise(n, 35000),
-                                  .state = {buffer_create(rows), buffer_create(SQUEEZE * SQUEEZE_N),
+                                  .state = {buffer_create(rows), buffer_create(n_t),
                                             buffer_create(2 * rows), buffer_create(2 * rows),
-                                            buffer_create(SQUEEZE * SQUEEZE_N),
-                                            buffer_create(rows)}};
+                                            buffer_create(n_t), buffer_create(rows)}};
         float *dskip = noise(n, 70000);
         float *dx = buffer_create(n);
-        float *d[4] = {buffer_create(SQUEEZE * SQUEEZE_CHANNELS), buffer_create(SQUEEZE),
-                       buffer_create(2 * SQUEEZE_CHANNELS * SQUEEZE),
-                       buffer_create(2 * SQUEEZE_CHANNELS)};
+        float *d[4] = {buffer_create(n_w1), buffer_create(SQUEEZE), buffer_create(n_w2),
+                       buffer_create(n_b2)};
         struct squeeze_weights weights = weights_of(&s);
         struct squeeze_gradients gradients = {d[0], d[1], d[2], d[3]};
         squeeze_layer_forward(&s);
@@ -330,10 +332,10 @@ START_TEST(squeeze_excitation_has_the_gradient_of_finite_differences)
         check_variable(&s.layer, "x", s.x, n, dx);
         check_variable(&s.layer, "skip", s.skip, n, dskip);
         if (squeeze > 0) {
-            check_variable(&s.layer, "w1", s.w1, SQUEEZE * SQUEEZE_CHANNELS, d[0]);
+            check_variable(&s.layer, "w1", s.w1, n_w1, d[0]);
             check_variable(&s.layer, "b1", s.b1, SQUEEZE, d[1]);
-            check_variable(&s.layer, "w2", s.w2, 2 * SQUEEZE_CHANNELS * SQUEEZE, d[2]);
-            check_variable(&s.layer, "b2", s.b2, 2 * SQUEEZE_CHANNELS, d[3]);
+            check_variable(&s.layer, "w2", s.w2, n_w2, d[2]);
+            check_variable(&s.layer, "b2", s.b2, n_b2, d[3]);
         }
         float *const owned[] = {
             dskip,      dx,           d[0],         d[1],      d[2],          d[3],
@@ -365,18 +367,18 @@ static void dense_layer_forward(void *context)
 
 START_TEST(dense_layer_has_the_gradient_of_finite_differences)
 {
-    enum { IN = 5, OUT = 4, N = 3 };
+    enum { IN = 5, OUT = 4, N = 3, IN_OUT = IN * OUT, OUT_N = OUT * N, IN_N = IN * N };
     for (int kind = 0; kind < 4; kind++) {
-        float *w = noise(IN * OUT, 500);
+        float *w = noise(IN_OUT, 500);
         float *b = noise(OUT, 600);
-        float *dy = noise(OUT * N, 80000);
-        float *masked = noise(OUT * N, 80000);
-        float dw[IN * OUT];
+        float *dy = noise(OUT_N, 80000);
+        float *masked = noise(OUT_N, 80000);
+        float dw[IN_OUT];
         float db[OUT];
-        float dx[IN * N];
-        struct dense_layer d = {.layer = {dense_layer_forward, buffer_create(OUT * N), dy, OUT * N},
+        float dx[IN_N];
+        struct dense_layer d = {.layer = {dense_layer_forward, buffer_create(OUT_N), dy, OUT_N},
                                 .dense = {IN, OUT, kind % 2 == 1, kind / 2 == 1, w, b},
-                                .x = noise(IN * N, 700),
+                                .x = noise(IN_N, 700),
                                 .n = N};
         dense_layer_forward(&d);
         for (size_t f = 0; f < OUT; f++) {
@@ -391,9 +393,9 @@ START_TEST(dense_layer_has_the_gradient_of_finite_differences)
             }
         }
         dense_backward(&d.dense, d.x, d.layer.y, N, masked, dw, db, dx);
-        check_variable(&d.layer, "weight", w, IN * OUT, dw);
+        check_variable(&d.layer, "weight", w, IN_OUT, dw);
         check_variable(&d.layer, "bias", b, OUT, db);
-        check_variable(&d.layer, "x", d.x, IN * N, dx);
+        check_variable(&d.layer, "x", d.x, IN_N, dx);
         buffer_destroy(w);
         buffer_destroy(b);
         buffer_destroy(dy);

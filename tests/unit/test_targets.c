@@ -57,8 +57,8 @@ static void assert_same(struct wdl a, struct wdl b)
 
 static struct wdl z_at(const struct fixture *f, uint32_t first_side, uint32_t ply)
 {
-    int z = f->game.first_player_outcome;
-    return wdl_from_z((first_side + ply) % 2 == 0 ? z : -z);
+    const int sign = (first_side + ply) % 2 == 0 ? 1 : -1;
+    return wdl_from_z(sign * f->game.first_player_outcome);
 }
 
 START_TEST(q_ratio_0_is_exactly_z_and_1_exactly_q_and_half_the_mean)

@@ -400,6 +400,33 @@ START_TEST(diverged_training_leaves_no_net_and_the_checkpoint_as_it_was)
 }
 END_TEST
 
+START_TEST(only_a_checkpoint_of_the_job_s_own_parent_is_gone_on_from)
+{
+    struct train_result first;
+    struct train_result result;
+    struct error err;
+    int64_t games = make_store("a", 60, 0);
+    make_net("a", 1, 4, NET_VALUE_WDL);
+    const struct train_job job = job_for(in_folder("a", "."), games);
+    ck_assert_msg(run_straight(&job, &first, &err) == 0, "%s", err.text);
+    struct train_job again = job; /* from the first parent once more, but another job */
+    again.seed++;
+    ck_assert_msg(run_straight(&again, &result, &err) == 0, "%s", err.text);
+    ck_assert_int_eq(result.start, TRAIN_AFRESH);
+    /* the line's checkpoint is now of that net; the one before it has been kept */
+    const struct train_job next = next_job(&job, &first);
+    ck_assert_msg(run_straight(&next, &result, &err) == 0, "%s", err.text);
+    ck_assert_int_eq(result.start, TRAIN_CONTINUED);
+    /* a stopped job's checkpoint is nothing to a job with other settings */
+    struct train_job other = next_job(&next, &result);
+    struct stopper stopper = {.stop_at = 3};
+    ck_assert_int_eq(run(&other, &stopper, &result, &err), ERROR_CANCELLED);
+    other.targets.q_ratio = 1.0F;
+    ck_assert_msg(run_straight(&other, &result, &err) == 0, "%s", err.text);
+    ck_assert_int_eq(result.start, TRAIN_CONTINUED);
+}
+END_TEST
+
 START_TEST(jobs_that_cannot_be_done_are_refused_by_name)
 {
     struct train_result result;
@@ -537,6 +564,7 @@ int main(void)
     tcase_add_test(tc, stopped_at_any_step_and_resumed_equals_never_stopped);
     tcase_add_test(tc, killed_at_any_step_and_resumed_equals_never_killed);
     tcase_add_test(tc, diverged_training_leaves_no_net_and_the_checkpoint_as_it_was);
+    tcase_add_test(tc, only_a_checkpoint_of_the_job_s_own_parent_is_gone_on_from);
     tcase_add_test(tc, jobs_that_cannot_be_done_are_refused_by_name);
     tcase_add_test(tc, two_threads_learn_the_same_up_to_rounding);
     tcase_add_test(tc, two_hundred_asymmetric_records_are_learnt_and_played);

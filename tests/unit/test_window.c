@@ -36,6 +36,7 @@ static void play(struct record *record, const struct game *rules, uint64_t numbe
         struct policy_entry entries[GAME_MAX_LEGAL];
         uint16_t legal[GAME_MAX_LEGAL];
         const uint32_t n = rules->legal(&state, legal);
+        ck_assert_uint_gt(n, 0);
         for (uint32_t i = 0; i < n; i++) {
             uint64_t visits = random_u64(SEED, ply, RANDOM_TEST, number * 16 + i) % 100;
             entries[i] = (struct policy_entry){legal[i], (uint32_t)visits + (i == 0 ? 1 : 0)};
@@ -219,7 +220,7 @@ static void check_batch(const struct window *window, const struct window_row *co
     const size_t cells = (size_t)game->height * game->width;
     struct crew *crew = crew_create(2);
     struct batch batch;
-    float *planes = calloc(n * game->n_planes * cells, sizeof(float));
+    float *planes = calloc((size_t)n * game->n_planes * cells, sizeof(float));
     ck_assert(crew != NULL && planes != NULL);
     ck_assert_int_eq(batch_init(&batch, game, n), 0);
     batch_fill(&batch, crew, window, rows, flips, n, planes);
@@ -272,7 +273,7 @@ START_TEST(mirrored_samples_have_mirrored_input_and_policy)
         ck_assert_int_eq(window_add(&window, &record.game, &err), 0);
     }
     for (uint32_t i = 0; i < N; i++) {
-        rows[i] = &window.drawn.rows[i * 3];
+        rows[i] = &window.drawn.rows[(size_t)i * 3];
         flips[i] = i % 3 == 0;
     }
     check_batch(&window, rows, flips, N);
