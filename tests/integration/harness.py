@@ -194,7 +194,7 @@ class Daemon:
                    f"{n} finished games")
 
     def wait_generation(self, generation, seconds=120):
-        wait_until(lambda: self.one("SELECT max(generation) FROM nets WHERE line = 'main'") >= generation, seconds,
+        wait_until(lambda: self.one("SELECT coalesce(max(generation), -1) FROM nets WHERE line = 'main'") >= generation, seconds,
                    f"generation {generation}")
 
 

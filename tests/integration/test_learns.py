@@ -3,7 +3,7 @@ import json
 
 from harness import Daemon, check, check_store
 
-with Daemon() as daemon:
+with Daemon(search={"nodes": 64}) as daemon:
     daemon.wait_generation(3)
     check_store(daemon)
 
@@ -32,7 +32,7 @@ with Daemon() as daemon:
             check(-1 <= row["q"] <= 1 and 0 <= row["d"] <= 1 and abs(row["q"]) + row["d"] <= 1 + 1e-5, "q and d")
             check(row["kind"] == "full", row["kind"])
             if row["proven"] is None:
-                check(row["nodes"] == 24, f"{row['nodes']} nodes")
+                check(row["nodes"] == 64, f"{row['nodes']} nodes")
 
     # The policy column decodes and stands on the moves; its visits sum to nodes - 1, less those of moves that were
     # proven to lose (rule 4), so most rows reach it exactly and none exceeds it.

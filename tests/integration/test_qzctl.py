@@ -36,7 +36,7 @@ with Daemon() as daemon:
     wait_until(lambda: daemon.one("SELECT count(*) FROM trainings") > trainings, 20, "the training asked for")
 
     # sql: read only, limited, exact.
-    check(daemon.json("sql", "SELECT 9007199254740993 AS big, NULL AS nothing, 'x' AS text")["rows"]
+    check(daemon.json("sql", "SELECT 9007199254740993 AS big, NULL AS absent, 'x' AS text")["rows"]
           == [[9007199254740993, None, "x"]], "sql values")
     check(daemon.qzctl("sql", "DELETE FROM games", ok=None).returncode != 0, "sql could write")
     check(daemon.qzctl("sql", "SELECT nonsense FROM nowhere", ok=None).returncode == 1, "an error in sql is exit 1")

@@ -27,7 +27,7 @@ with Daemon() as daemon:
         left = [name for name in os.listdir(daemon.state) if name.startswith("qzd.db-")]
         check(not left, f"left behind: {left}")
 
-    refused(b"this is no database at all, only text\n" * 50, ["not a database", "not a qzd store", "not ours"])
+    refused(b"this is no database at all, only text\n" * 50, ["not a SQLite database"])
     foreign = os.path.join(daemon.root, "foreign.db")
     connection = sqlite3.connect(foreign)
     connection.execute("CREATE TABLE letters(text)")

@@ -2,7 +2,7 @@
 and the next training counts from the store, not from zero."""
 from harness import Daemon, check, check_store, wait_until
 
-with Daemon() as daemon:
+with Daemon(search={"nodes": 200}) as daemon:
     daemon.wait_generation(1)
     daemon.stop()
     check_store(daemon)
