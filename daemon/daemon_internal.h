@@ -166,7 +166,7 @@ int daemon_reload(struct daemon *d, const char *by, char **ret_json);
 void daemon_log_settings(struct daemon *d, const char *previous);
 
 /* daemon_status.c */
-char *daemon_status(void *daemon);
+char *daemon_status(void *context);    /* the daemon */
 void daemon_show(struct daemon *d);    /* each second: terminal and systemd */
 void daemon_say_net(struct daemon *d); /* one line a generation */
 void rate_add(struct rate *rate, double n);

@@ -140,7 +140,7 @@ static json_t *evaluation_json(const struct daemon *d)
         runs && s->evaluation_suspended ? "suspended" : scheduler_process_text(s->evaluation),
         "generation", runs ? json_integer((json_int_t)d->evaluation.net.generation) : json_null(),
         "with_search", runs ? json_boolean(d->evaluation.search) : json_null(), "waiting",
-        (json_int_t)(s->n_pending + (s->pending_search > 0 ? 1 : 0)), "account_s",
+        (json_int_t)s->n_pending + (s->pending_search > 0 ? 1 : 0), "account_s",
         number(s->account_ms / 1000));
 }
 

@@ -296,8 +296,11 @@ static int apply_evaluation(struct storage_task *task, struct store *store, stru
     const struct evaluation_task *evaluation = (const struct evaluation_task *)task;
     Qzd__SuiteResult *result =
         qzd__suite_result__unpack(NULL, evaluation->size, evaluation->packed);
-    int r = result == NULL ? error_set(err, ERROR_NO_MEMORY, "suite result: out of memory") : 0;
+    int r = 0;
 
+    if (result == NULL) {
+        return error_set(err, ERROR_NO_MEMORY, "suite result: out of memory");
+    }
     for (size_t i = 0; r >= 0 && i < result->n_metrics; i++) {
         const Qzd__SuiteResult__Metric *metric = result->metrics[i];
         r = store_put_evaluation(store, evaluation->net_id, result->suite, result->nodes,
