@@ -106,10 +106,10 @@ static const char *const writing[] = {
     "CREATE TEMP TABLE t(x)",
     "CREATE VIEW w AS SELECT 1",
     "ALTER TABLE games RENAME TO g",
-    "ATTACH '/tmp/qzd-test-attached.db' AS other",
+    "ATTACH '/nowhere/qzd-test.db' AS other",
     "DETACH main",
     "VACUUM",
-    "VACUUM INTO '/tmp/qzd-test-vacuumed.db'",
+    "VACUUM INTO '/nowhere/qzd-test.db'",
     "BEGIN",
     "BEGIN IMMEDIATE",
     "COMMIT",
@@ -126,6 +126,7 @@ static const char *const writing[] = {
     "PRAGMA temp_store_directory = '/tmp'",
     "PRAGMA locking_mode = EXCLUSIVE",
     "PRAGMA mmap_size = 0",
+    "PRAGMA synchronous = OFF",
     "EXPLAIN DELETE FROM games",
     "SELECT load_extension('x')",
     "WITH a AS (SELECT 1) INSERT INTO run SELECT 'a', 'b'",
@@ -145,8 +146,6 @@ START_TEST(statements_that_do_more_than_read_are_refused)
                           strstr(err.text, "more than one") != NULL,
                       "%s: %s", writing[i], err.text);
     }
-    ck_assert_int_ne(access("/tmp/qzd-test-attached.db", F_OK), 0);
-    ck_assert_int_ne(access("/tmp/qzd-test-vacuumed.db", F_OK), 0);
     json_t *answer = sql("SELECT count(*) FROM games");
     ck_assert_int_eq(json_integer_value(json_array_get(row_of(answer, 0), 0)), SCRATCH_GAMES);
     json_decref(answer);
