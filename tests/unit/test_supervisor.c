@@ -65,6 +65,12 @@ static int child_main(void)
         }
         return 3;
     }
+    if (strcmp(kind, "few") == 0) { /* less than a pipe holds */
+        for (int i = 0; i < 100; i++) {
+            say_event("one of a few");
+        }
+        return 0;
+    }
     if (strcmp(kind, "rubbish") == 0) {
         (void)!write(STDOUT_FILENO, "\xff\xff\xff\xff rubbish", 12);
         (void)sleep(60);
@@ -220,6 +226,17 @@ START_TEST(child_that_is_not_read_waits_and_goes_on)
 }
 END_TEST
 
+START_TEST(child_that_ends_unread_is_read_to_its_end_first)
+{
+    struct house house;
+    open_house(&house, "few");
+    supervisor_read(house.supervisor, false);
+    close_house(&house);
+    ck_assert_int_eq(house.messages, 100);
+    ck_assert_int_eq(house.ended, 1);
+}
+END_TEST
+
 START_TEST(killed_child_is_told_by_its_signal)
 {
     struct house house;
@@ -300,6 +317,7 @@ int main(int argc, char *argv[])
     tcase_add_test(tcase, child_is_spoken_to_and_ends_when_told);
     tcase_add_test(tcase, everything_a_child_wrote_is_heard_before_its_end);
     tcase_add_test(tcase, child_that_is_not_read_waits_and_goes_on);
+    tcase_add_test(tcase, child_that_ends_unread_is_read_to_its_end_first);
     tcase_add_test(tcase, killed_child_is_told_by_its_signal);
     tcase_add_test(tcase, child_that_sends_rubbish_is_killed_and_named);
     tcase_add_test(tcase, deaf_child_is_killed_after_its_grace);
