@@ -303,6 +303,7 @@ END_TEST
 START_TEST(slow_question_holds_nobody_up)
 {
     int slow[3];
+    int64_t begin = now_ms();
     for (int i = 0; i < 3; i++) { /* more than run at once */
         slow[i] = connected();
         post_sql(slow[i], ENDLESS, 400);
@@ -315,6 +316,8 @@ START_TEST(slow_question_holds_nobody_up)
     for (int i = 0; i < 3; i++) {
         ck_starts(heard(slow[i]), "HTTP/1.1 503");
     }
+    int64_t took = now_ms() - begin; /* two at once: the third has waited for one of them */
+    ck_assert_msg(took >= 750, "three questions of 400 ms took %lld ms", (long long)took);
 }
 END_TEST
 
@@ -391,6 +394,22 @@ START_TEST(close_lets_a_short_question_finish)
     char *answer = heard(fd);
     ck_assert_ptr_nonnull(strstr(answer, "200000"));
     ck_starts(answer, "HTTP/1.1 200");
+}
+END_TEST
+
+START_TEST(close_lets_a_long_answer_go_out)
+{
+    server_start(&server, fixture.folder, fixture.path);
+    int fd = connected();
+    post_sql(fd, "SELECT hex(zeroblob(300000)) AS a", 10000); /* more than a socket holds */
+    struct pollfd one = {fd, POLLIN, 0};
+    ck_assert_int_eq(poll(&one, 1, 10000), 1);
+    uv_async_send(&server.close_me);
+    char *answer = heard(fd);
+    ck_assert_uint_gt(strlen(answer), 600000);
+    ck_assert_ptr_nonnull(strstr(answer + 600000, "\"truncated\":false}\n"));
+    free(answer);
+    server_join(&server);
 }
 END_TEST
 
@@ -510,6 +529,7 @@ int main(void)
     tcase_add_test(life, socket_has_mode_0660_and_goes_with_the_server);
     tcase_add_test(life, close_ends_a_running_question);
     tcase_add_test(life, close_lets_a_short_question_finish);
+    tcase_add_test(life, close_lets_a_long_answer_go_out);
     tcase_add_test(life, stop_is_answered_before_the_server_goes);
     tcase_add_test(life, curl_works_on_the_socket);
     tcase_add_test(life, old_socket_is_replaced_and_a_live_one_is_not);
