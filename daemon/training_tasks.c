@@ -43,9 +43,12 @@ static int find_teacher(const struct training_begin_task *begin, struct store *s
     if (r < 0) {
         return error_prefix(err, r, "teacher.net: %s", name);
     }
-    (void)snprintf(ret_file, size, "%s/%s", begin->state_dir, net.file);
+    int n = snprintf(ret_file, size, "%s/%s", begin->state_dir, net.file);
     *ret_id = net.id;
     store_net_finish(&net);
+    if (n < 0 || (size_t)n >= size) {
+        return error_set(err, ERROR_INVALID, "teacher.net: %s: its path is too long", name);
+    }
     return 0;
 }
 
