@@ -18,7 +18,7 @@
 /* How it ends: daemon_stop() closes the socket and tells the children; when the last of them is gone
  * (supervisor), what they said is in the queue and the storage thread is closed; when that is done the
  * remaining handles close and the loop has nothing left to run for. */
-enum { TICK_MS = 1000, EXIT_FAILED = 1, EXIT_BAD_CONFIG = 4 };
+enum { TICK_MS = 1000, SECOND_SIGINT_MS = 500, EXIT_FAILED = 1, EXIT_BAD_CONFIG = 4 };
 
 int64_t daemon_now_ms(void)
 {
@@ -256,6 +256,9 @@ static void on_end_signal(uv_signal_t *handle, int number)
     struct daemon *d = handle->data;
 
     if (d->stopping && number == SIGINT && !d->forced) {
+        if (daemon_now_ms() - d->stopping_ms < SECOND_SIGINT_MS) {
+            return; /* the same Ctrl-C once more, passed on by a wrapper */
+        }
         d->forced = true;
         daemon_say(d, SEVERITY_WARNING, "stop", "at once: what runs is killed");
         supervisor_kill_all(d->supervisor);
@@ -287,6 +290,7 @@ void daemon_stop(struct daemon *d, const char *why)
         return;
     }
     d->stopping = true;
+    d->stopping_ms = daemon_now_ms();
     notify_stopping();
     daemon_note(d, SEVERITY_INFO, "stop", "%s: %" PRId64 " games, generation %u", why,
                 d->counts.games, d->net.generation);
@@ -532,7 +536,9 @@ int daemon_run(const struct daemon_options *options)
         begin(d, &resume, previous[0] == '\0' ? NULL : previous);
         (void)uv_run(&d->loop, UV_RUN_DEFAULT);
         status = d->failed ? EXIT_FAILED : 0;
-        log_event(d->log, SEVERITY_INFO, "stopped", "everything is committed");
+        daemon_show(d);
+        log_event(d->log, SEVERITY_INFO, "stopped", "%s",
+                  d->failed ? "not everything could be written" : "everything is committed");
     }
     (void)uv_loop_close(&d->loop);
     free(previous);

@@ -105,11 +105,11 @@ struct daemon {
     struct judgement last;
 
     double stored_account_ms;
-    int64_t started_at; /* Unix ms */
-    int64_t ticked_ms;  /* monotonic */
+    int64_t started_at;  /* Unix ms */
+    int64_t stopping_ms; /* monotonic */
+    int64_t ticked_ms;   /* monotonic */
     uint32_t ticks, refused, dropped;
     bool stopping, forced, failed;
-    bool reloading_by_systemd;
 };
 
 /* daemon.c */

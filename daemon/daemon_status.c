@@ -270,4 +270,5 @@ void daemon_say_net(struct daemon *d)
     append_figure(text, sizeof(text), "held out", d->last.held_out_value_loss);
     daemon_say(d, SEVERITY_INFO, "new net", "generation %u (%.12s) after %lld games%s",
                d->net.generation, d->net.sha256, (long long)d->counts.games, text);
+    draw(d);
 }

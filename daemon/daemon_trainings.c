@@ -95,6 +95,7 @@ static void tell_outcome(struct daemon *d)
 static void record_outcome(struct daemon *d, struct scheduler_event outcome)
 {
     training_row_finish(&d->training.row);
+    d->training.progress = (struct train_progress){.policy_loss = NAN, .value_loss = NAN};
     d->training.recorded = true;
     d->training.outcome = outcome;
     supervisor_stop(d->supervisor, ROLE_TRAIN, 0, DAEMON_GRACE_MS);
