@@ -192,6 +192,66 @@ START_TEST(put_without_memory_can_be_repeated)
 }
 END_TEST
 
+/* What is there is compared by its texts: one that SQLite has no memory to copy is no other one. */
+START_TEST(repeated_puts_without_memory_are_never_taken_for_conflicts)
+{
+    struct fixture fixture;
+    struct fixture *f = &fixture;
+    struct record_position positions[3];
+    struct store_net net = {0};
+    int n_failed = 0;
+    open_with_net(f);
+    struct record_start start = put_game(f, 1, 3, 1, positions);
+    struct record_end end = make_end(3, 1, 5001);
+    struct record_search search = make_search(f->sha256);
+    ck_ok(store_commit(f->store, &f->err));
+    bool all_done = false;
+    for (long n = 1; !all_done; n++) {
+        fail_in = n;
+        int r = store_put_start(f->store, &start, 0, &f->err);
+        r = r < 0 ? r : store_put_position(f->store, start.uid, &search, &positions[2], &f->err);
+        r = r < 0 ? r : store_put_end(f->store, start.uid, &end, &f->err);
+        ck_assert_msg(r == STORE_KNOWN || r == ERROR_NO_MEMORY || r == ERROR_IO,
+                      "allocation %ld: %d: %s", n, r, f->err.text);
+        int found = r < 0 ? r : store_get_net(f->store, 1, &net, &f->err);
+        ck_assert(found < 0 || strcmp(net.line, "main") == 0);
+        store_net_finish(&net);
+        n_failed += found < 0;
+        all_done = fail_in > 0;
+        fail_in = 0;
+    }
+    ck_assert_int_gt(n_failed, 10);
+    fixture_close(f);
+}
+END_TEST
+
+/* The check compares last of all: there too, a number that cannot be printed is no difference. */
+START_TEST(check_of_tallies_without_memory_finds_no_difference)
+{
+    struct fixture fixture;
+    struct fixture *f = &fixture;
+    const long many = 1000000;
+    int n_failed = 0;
+    open_with_net(f);
+    put_game(f, 1, 3, 1, NULL);
+    ck_ok(store_commit(f->store, &f->err));
+    ck_ok(store_check_tallies(f->store, &f->err)); /* the store's own statements are kept now */
+    fail_in = many;
+    ck_ok(store_check_tallies(f->store, &f->err));
+    long n_allocations = many - fail_in;
+    for (long n = n_allocations > 150 ? n_allocations - 150 : 1; n <= n_allocations; n++) {
+        fail_in = n;
+        int r = store_check_tallies(f->store, &f->err);
+        fail_in = 0;
+        ck_assert_msg(r == 0 || r == ERROR_NO_MEMORY, "allocation %ld of %ld: %d: %s", n,
+                      n_allocations, r, f->err.text);
+        n_failed += r < 0;
+    }
+    ck_assert_int_gt(n_failed, 20);
+    fixture_close(f);
+}
+END_TEST
+
 /* ---- a full disk ---- */
 
 START_TEST(full_disk_rolls_the_group_back_and_later_all_goes_on)
@@ -234,6 +294,37 @@ START_TEST(full_disk_rolls_the_group_back_and_later_all_goes_on)
     ck_assert_double_eq(sql_number(f, "SELECT count(*) FROM games"), (double)number);
     ck_ok(store_check_tallies(f->store, &f->err));
     ck_ok(store_check_integrity(f->store, &f->err));
+    fixture_close(f);
+}
+END_TEST
+
+static void say_full(sqlite3_context *context, int n, sqlite3_value **values)
+{
+    (void)n;
+    (void)values;
+    sqlite3_result_error_code(context, SQLITE_FULL);
+}
+
+/* SQLite undoes only the statement here; of a group that may have holes nothing must stay. */
+START_TEST(full_disk_within_a_long_statement_rolls_the_group_back_too)
+{
+    struct fixture fixture;
+    struct fixture *f = &fixture;
+    open_with_net(f);
+    ck_ok(store_commit(f->store, &f->err));
+    struct record_start start = put_game(f, 1, 4, 9, NULL);
+    sqlite3 *db = store_handle(f->store);
+    sqlite3_create_function(db, "say_full", 0, SQLITE_UTF8, NULL, say_full, NULL, NULL);
+    ck_assert_int_eq(sqlite3_exec(db,
+                                  "CREATE TEMP TRIGGER t AFTER UPDATE OF seq ON games"
+                                  " BEGIN SELECT say_full(); END",
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
+    struct record_end end = make_end(4, 1, 9);
+    ck_assert_int_eq(store_put_end(f->store, start.uid, &end, &f->err), ERROR_FULL);
+    ck_assert_uint_eq(store_pending(f->store), 0);
+    ck_assert_double_eq(sql_number(f, "SELECT count(*) FROM games"), 0);
+    ck_assert_int_ne(sqlite3_get_autocommit(db), 0);
     fixture_close(f);
 }
 END_TEST
@@ -362,6 +453,9 @@ int main(void)
     tcase_add_test(tests, each_failing_allocation_is_an_error_and_costs_nothing_committed);
     tcase_add_test(tests, put_without_memory_can_be_repeated);
     tcase_add_test(tests, full_disk_rolls_the_group_back_and_later_all_goes_on);
+    tcase_add_test(tests, full_disk_within_a_long_statement_rolls_the_group_back_too);
+    tcase_add_test(tests, repeated_puts_without_memory_are_never_taken_for_conflicts);
+    tcase_add_test(tests, check_of_tallies_without_memory_finds_no_difference);
     tcase_add_test(tests, second_writer_is_told_that_the_store_is_in_use);
     tcase_add_test(tests, all_that_was_acknowledged_survives_kill_9);
     suite_add_tcase(suite, tests);
