@@ -70,7 +70,7 @@ static int find_command(int argc, char **argv)
 int main(int argc, char **argv)
 {
     struct qzctl qzctl = {.process_argv = argv};
-    setlocale(LC_CTYPE, "");  /* readline edits UTF-8; numbers stay as JSON has them */
+    setlocale(LC_CTYPE, "");  /* the line editor knows UTF-8; numbers stay as JSON has them */
     signal(SIGPIPE, SIG_IGN); /* qzctl ... | head: a write error, told by qzctl_flush() */
 
     int at = find_command(argc, argv);

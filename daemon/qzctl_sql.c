@@ -4,8 +4,7 @@
 #include "daemon/table.h"
 
 #include <ctype.h>
-#include <readline/history.h>
-#include <readline/readline.h>
+#include <editline/readline.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
