@@ -61,7 +61,7 @@ struct record_position {
     float kld;
     enum position_kind kind;
     uint16_t policy_bytes;
-    int8_t proven; /* -1, 0, 1 or PROVEN_NONE */
+    int8_t proven;                     /* -1, 0, 1 or PROVEN_NONE */
     uint8_t policy[RECORD_MAX_POLICY]; /* storage/policy.h */
 };
 
