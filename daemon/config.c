@@ -62,7 +62,8 @@ void config_default(struct config *ret)
         .selfplay_settings = selfplay_settings_default,
         .selfplay = {.workers = CONFIG_AUTO,
                      .games_per_worker = CONFIG_AUTO,
-                     .cache_entries = 500000},
+                     .cache_entries = 500000,
+                     .openings = {.share = 0.5F, .plies = 8}},
         /* The search over an untrained net knows nothing yet: z alone at first, half q from
          * generation 6 on. */
         .targets = {.q_ratio = {.n = 2, .generation = {0, 6}, .value = {0, 0.5}}, .q = Q_ROOT},

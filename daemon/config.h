@@ -4,6 +4,7 @@
 #ifndef DAEMON_CONFIG_H
 #define DAEMON_CONFIG_H
 
+#include "selfplay/opening.h"
 #include "selfplay/settings.h"
 #include "storage/error.h"
 #include "trainer/net/net.h"
@@ -43,6 +44,7 @@ struct config {
         uint32_t workers;          /* CONFIG_AUTO: one a core slot */
         uint32_t games_per_worker; /* CONFIG_AUTO: 32 */
         uint32_t cache_entries;    /* per worker */
+        struct opening_params openings;
     } selfplay;
 
     struct { /* targets, teacher */

@@ -82,6 +82,10 @@ const struct config_key config_keys[] = {
     {"selfplay.cache_entries", INTEGER(selfplay.cache_entries, 0, 100000000), RESTART,
      .doc = "Positions in each worker's evaluation cache, about 60 bytes each in Connect Four; "
             "0 = no cache."},
+    {"selfplay.openings.share", REAL(selfplay.openings.share, 0, 1),
+     .doc = "Share of games that begin behind random legal moves, against opening collapse."},
+    {"selfplay.openings.plies", INTEGER(selfplay.openings.plies, 0, 100),
+     .doc = "... behind 1 to so many of them, each number as likely; 0 = none."},
     {"selfplay.resign.threshold", REAL(selfplay_settings.resign_threshold, 0, 1),
      .doc = "A side resigns when the root value is at most minus this; 0 = never."},
     {"selfplay.resign.plies", INTEGER(selfplay_settings.resign_plies, 1, 100),

@@ -99,11 +99,13 @@ static bool send_game(struct daemon *d, uint32_t index, const struct active_game
 static struct active_game *new_game(struct daemon *d)
 {
     char uid[RECORD_UID_BYTES];
+    char opening[GAME_MAX_OPENING_TEXT];
     uint64_t number = d->next_game++;
+    uint64_t seed = random_u64(d->seed, 0, RANDOM_GAME, number);
 
     record_uid_draw(uid);
-    return game_table_add(d->games, uid, number,
-                          (int64_t)random_u64(d->seed, 0, RANDOM_GAME, number), "");
+    opening_draw(d->game, &d->config.selfplay.openings, seed, opening);
+    return game_table_add(d->games, uid, number, (int64_t)seed, opening);
 }
 
 /* Unfinished games first, then new ones, as many as the worker plays side by side. */

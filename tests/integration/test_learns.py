@@ -23,7 +23,7 @@ with Daemon(search={"nodes": 64}) as daemon:
     for game in daemon.rows("SELECT * FROM games WHERE state = 'finished' ORDER BY seq LIMIT 200"):
         rows = daemon.rows("SELECT * FROM positions WHERE game_id = ? ORDER BY ply", game["id"])
         last = rows[-1]
-        mover_first = (len(rows) - 1) % 2 == 0
+        mover_first = (game["first_side"] + len(rows) - 1) % 2 == 0
         wanted = game["first_player_outcome"] * (1 if mover_first else -1)
         check(last["z"] == wanted and (wanted == 1 or game["first_player_outcome"] == 0), "z of the last ply")
         for before, after in zip(rows, rows[1:]):
@@ -33,6 +33,12 @@ with Daemon(search={"nodes": 64}) as daemon:
             check(row["kind"] == "full", row["kind"])
             if row["proven"] is None:
                 check(row["nodes"] == 64, f"{row['nodes']} nodes")
+
+    # About half of the games begin behind random moves, which are not recorded as played.
+    openings = daemon.rows("SELECT opening, first_side FROM games")
+    behind = [row for row in openings if row["opening"]]
+    check(0.3 < len(behind) / len(openings) < 0.7, f"{len(behind)} of {len(openings)} games have an opening")
+    check(all(row["first_side"] == len(row["opening"]) % 2 for row in openings), "who is to move behind an opening")
 
     # The policy column decodes and stands on the moves; its visits sum to nodes - 1, less those of moves that were
     # proven to lose (rule 4), so most rows reach it exactly and none exceeds it.
