@@ -1,6 +1,6 @@
 /* The store as a file. Before SQLite gets to see a file for writing, the file has been looked at in
- * ways that cannot change it: its header by read(2), then its schema through a connection that is
- * read-only and immutable. So a file that is refused stays as it is, byte for byte, with nothing new
+ * ways that cannot change it: its header, then its schema, through connections that are read-only and
+ * immutable. So a file that is refused stays as it is, byte for byte, with nothing new
  * beside it. A file with a write-ahead log (its writer was killed) cannot be read without that log:
  * then the look is an ordinary read-only connection, which may write the log's index (-shm) anew but
  * neither log nor file. */
@@ -30,36 +30,51 @@ int64_t store_file_wal_bytes(const char *path)
     return stat(wal, &status) == 0 ? (int64_t)status.st_size : 0;
 }
 
-/* Read the header; *ret_size is the file's size. */
+/* The first bytes of an open database, through SQLite's own descriptor; returns how many, or -1. */
+static int read_front(sqlite3 *db, uint8_t *ret)
+{
+    sqlite3_file *file = NULL;
+    sqlite3_int64 size = 0;
+    if (sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK ||
+        file->pMethods == NULL || file->pMethods->xFileSize(file, &size) != SQLITE_OK) {
+        return -1;
+    }
+    int n = size < HEADER_BYTES ? (int)size : HEADER_BYTES;
+    return n == 0 || file->pMethods->xRead(file, ret, n, 0) == SQLITE_OK ? n : -1;
+}
+
+/* Read the header; *ret_size is the file's size. Never through a descriptor of our own: closing that
+ * would drop the locks of every connection that this process has to the file
+ * (https://www.sqlite.org/howtocorrupt.html, 2.2), and the next program to close its own would take
+ * itself for the last one and delete the log under a living daemon. */
 static int read_header(const char *path, uint8_t *ret, int64_t *ret_size, struct error *err)
 {
     struct stat status;
+    sqlite3 *db = NULL;
     if (strlen(path) > PATH_BYTES - 16) {
         return error_set(err, ERROR_INVALID, "%.64s...: the path is too long", path);
     }
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
+    if (stat(path, &status) < 0 || access(path, R_OK) < 0) {
         return error_set(err, error_from_errno(errno), "%s: %s", path, strerror(errno));
     }
-    ssize_t n = 0;
-    int r = 0;
-    if (fstat(fd, &status) < 0) {
-        r = error_set(err, error_from_errno(errno), "%s: %s", path, strerror(errno));
-    } else if (!S_ISREG(status.st_mode)) {
-        r = error_set(err, ERROR_INVALID, "%s: not a regular file, so no store", path);
-    } else {
-        n = pread(fd, ret, HEADER_BYTES, 0);
-        if (n < 0) {
-            r = error_set(err, error_from_errno(errno), "%s: %s", path, strerror(errno));
-        }
-        *ret_size = status.st_size;
+    if (!S_ISREG(status.st_mode)) {
+        return error_set(err, ERROR_INVALID, "%s: not a regular file, so no store", path);
     }
-    close(fd);
-    if (r == 0 && n < HEADER_BYTES) {
-        r = error_set(err, ERROR_INVALID, "%s: %zd bytes are no store; move the file away", path,
-                      n);
+    *ret_size = status.st_size;
+    int r = store_file_connect(path, SQLITE_OPEN_READONLY, true, &db, err);
+    if (r < 0) {
+        return r;
     }
-    return r;
+    int n = read_front(db, ret);
+    sqlite3_close(db);
+    if (n < 0) {
+        return error_set(err, ERROR_IO, "%s: its header cannot be read", path);
+    }
+    if (n < HEADER_BYTES) {
+        return error_set(err, ERROR_INVALID, "%s: %d bytes are no store; move the file away", path,
+                         n);
+    }
+    return 0;
 }
 
 /* Offsets of the header's fields: https://www.sqlite.org/fileformat.html, section 1.3. */

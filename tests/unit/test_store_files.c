@@ -327,6 +327,40 @@ START_TEST(store_in_a_folder_without_write_permission_is_readable)
 END_TEST
 
 /* What a maker that was killed has left is no hindrance. */
+/* POSIX locks belong to the process: closing any descriptor of a file drops them all. A writer whose
+ * locks were dropped so would have its log deleted by the next program that closes the file. */
+START_TEST(another_opening_in_this_process_leaves_the_writers_locks)
+{
+    struct fixture fixture;
+    struct fixture *f = &fixture;
+    struct store *reader = NULL;
+    struct stat before;
+    struct stat after;
+    char log[128];
+    char command[256];
+
+    open_with_net(f);
+    put_game(f, 0, 10, 1, NULL);
+    ck_ok(store_commit(f->store, &f->err));
+    snprintf(log, sizeof log, "%s-wal", f->path);
+    ck_assert_int_eq(stat(log, &before), 0);
+    ck_assert_int_gt(before.st_size, 0);
+    for (int i = 0; i < 3; i++) {
+        ck_ok(store_open(f->path, STORE_READ, &reader, &f->err));
+        store_close(reader);
+    }
+    snprintf(command, sizeof command, "sqlite3 '%s' 'SELECT count(*) FROM games' >/dev/null",
+             f->path);
+    ck_assert_int_eq(system(command), 0); /* NOLINT: another program, as a person would */
+    ck_assert_msg(stat(log, &after) == 0, "the other program deleted the log of a living writer");
+    ck_assert_uint_eq(before.st_ino, after.st_ino);
+    put_game(f, 1, 10, 1, NULL);
+    ck_ok(store_commit(f->store, &f->err));
+    ck_ok(store_check_integrity(f->store, &f->err));
+    fixture_close(f);
+}
+END_TEST
+
 START_TEST(leftovers_of_an_interrupted_creation_are_replaced)
 {
     struct fixture fixture;
@@ -363,6 +397,7 @@ int main(void)
     tcase_add_test(tests, store_without_one_of_its_tables_is_refused);
     tcase_add_test(tests, random_damage_never_crashes);
     tcase_add_test(tests, store_in_a_folder_without_write_permission_is_readable);
+    tcase_add_test(tests, another_opening_in_this_process_leaves_the_writers_locks);
     tcase_add_test(tests, leftovers_of_an_interrupted_creation_are_replaced);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
