@@ -1,6 +1,8 @@
 # tests of daemon
 unit_test(config daemon PkgConfig::YAML PkgConfig::JANSSON)
-target_link_options(test_config PRIVATE LINKER:--wrap=malloc,--wrap=calloc,--wrap=open_memstream,--wrap=fmemopen)
+unit_test(config_mistakes daemon)
+unit_test(config_damage daemon)
+target_link_options(test_config_damage PRIVATE LINKER:--wrap=malloc,--wrap=calloc,--wrap=open_memstream,--wrap=fmemopen)
 unit_test(table daemon)
 unit_test(query daemon PkgConfig::JANSSON)
 unit_test(http daemon PkgConfig::JANSSON)
