@@ -6,12 +6,15 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
+
+enum { OUTPUT_BYTES = 64 << 10 };
 
 static int64_t clock_ms(clockid_t clock)
 {
@@ -81,6 +84,7 @@ int process_open(struct process *process, char *argv[], struct error *err)
     Qzd__Hello hello = QZD__HELLO__INIT;
 
     *process = (struct process){.signals = -1};
+    (void)setvbuf(stdout, NULL, _IOFBF, OUTPUT_BYTES);
     int r = die_with_parent(err);
     if (r == 0) {
         r = blas_prove(argv, err);
@@ -169,7 +173,25 @@ bool process_should_stop(void *argument)
 
 void process_send(struct process *process, const Qzd__FromChild *message)
 {
-    if (wire_send(STDOUT_FILENO, &message->base, NULL, NULL, NULL) < 0) {
+    uint8_t *bytes = NULL;
+    size_t size = 0;
+
+    if (wire_encode(&message->base, &bytes, &size, NULL) < 0 ||
+        fwrite(bytes, 1, size, stdout) != size) {
+        process->stopping = true;
+    }
+    free(bytes);
+    if (!process->holds) {
+        process_flush(process);
+    } else if (process->held_since_ms == 0) {
+        process->held_since_ms = process_monotonic_ms();
+    }
+}
+
+void process_flush(struct process *process)
+{
+    process->held_since_ms = 0;
+    if (fflush(stdout) != 0) {
         process->stopping = true;
     }
 }

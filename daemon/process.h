@@ -15,6 +15,8 @@ struct process {
     bool stopping;  /* Stop, SIGTERM, or the daemon has gone */
     bool suspended; /* kept up to date by process_next() */
     int64_t busy_reported_ms;
+    bool holds;            /* messages wait for process_flush(), so that the daemon wakes less often */
+    int64_t held_since_ms; /* the oldest of them; 0 = none */
 };
 
 /* First thing in a child's main. Proves OpenBLAS (trainer/net/blas.h), so it may execute the process
@@ -29,8 +31,10 @@ Qzd__ToChild *process_next(struct process *process);
 /* Ready for a library's should_stop: takes in Stop and Suspend, stays inside while suspended. Other commands wait. */
 bool process_should_stop(void *process);
 
-/* Send; without the daemon there is nobody to tell: the process then stops. */
+/* Send, or keep for the next process_flush() if the process holds its messages (above 64 KiB they go at
+ * once). Without the daemon there is nobody to tell: the process then stops. */
 void process_send(struct process *process, const Qzd__FromChild *message);
+void process_flush(struct process *process);
 void process_send_failure(struct process *process, int code, const char *text);
 /* Processor time of this process since the last call, in ms. */
 int64_t process_take_busy_ms(struct process *process);

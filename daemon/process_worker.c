@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { USAGE_MS = 1000 };
+enum { USAGE_MS = 1000, HOLD_MS = 100 };
 
 struct worker_process {
     struct process process;
@@ -237,8 +237,13 @@ static int play(struct worker_process *w, struct error *err)
             r = worker_step(w->worker, err);
             idle = r == 0 && worker_games(w->worker) == 0;
         }
-        if (process_monotonic_ms() >= w->usage_at_ms) {
+        int64_t now_ms = process_monotonic_ms();
+        if (now_ms >= w->usage_at_ms) {
             send_usage(w);
+        }
+        if (w->process.held_since_ms > 0 &&
+            (idle || w->process.suspended || now_ms - w->process.held_since_ms >= HOLD_MS)) {
+            process_flush(&w->process);
         }
     }
     return r;
@@ -254,12 +259,14 @@ int process_worker_main(char *argv[])
         (void)fprintf(stderr, "%s\n", err.text);
         return 1;
     }
+    w.process.holds = true;
     w.usage_at_ms = process_monotonic_ms() + USAGE_MS;
     r = play(&w, &err);
     if (r < 0) {
         process_send_failure(&w.process, r, err.text);
     }
     send_usage(&w);
+    process_flush(&w.process);
     worker_destroy(w.worker);
     free(w.search_text);
     process_finish(&w.process);

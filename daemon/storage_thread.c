@@ -36,6 +36,7 @@ struct storage_thread {
     struct list queue, finished;
     struct news news;
     bool closing;
+    bool woken; /* by an urgent task or a long queue: the next look must not wait */
 
     atomic_uint outstanding; /* put and not yet finished */
     atomic_bool in_trouble;
@@ -295,14 +296,15 @@ static void run(void *argument)
     while (!ended) {
         struct list came = {0};
         uv_mutex_lock(&t->mutex);
-        int64_t left_ms = 500;
+        int64_t left_ms = STORAGE_LOOK_MS;
         if (t->batch.n > 0) {
             left_ms = t->group_began_ms + STORAGE_GROUP_MS - monotonic_ms();
-            left_ms = left_ms > 500 ? 500 : left_ms;
+            left_ms = left_ms > STORAGE_LOOK_MS ? STORAGE_LOOK_MS : left_ms;
         }
-        if (t->queue.n == 0 && !t->closing && left_ms > 0) {
+        if (!t->closing && !t->woken && left_ms > 0) {
             (void)uv_cond_timedwait(&t->wake, &t->mutex, (uint64_t)left_ms * 1000000);
         }
+        t->woken = false;
         list_move(&came, &t->queue);
         bool closing = t->closing;
         uv_mutex_unlock(&t->mutex);
@@ -434,7 +436,11 @@ bool storage_thread_put(struct storage_thread *thread, struct storage_task *task
     atomic_fetch_add(&thread->outstanding, 1);
     uv_mutex_lock(&thread->mutex);
     list_append(&thread->queue, task);
-    uv_cond_signal(&thread->wake);
+    /* Records wait for the thread's next look, so that it wakes a few times a second, not for each. */
+    if (task->urgent || thread->queue.n >= STORAGE_GROUP_ROWS / 4) {
+        thread->woken = true;
+        uv_cond_signal(&thread->wake);
+    }
     uv_mutex_unlock(&thread->mutex);
     return true;
 }
