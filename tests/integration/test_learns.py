@@ -68,6 +68,12 @@ with Daemon(search={"nodes": 64}) as daemon:
     check(len(judged) >= 2, f"{len(judged)} judged generations of {len(progress)}")
     check(progress[0]["generation"] == 0 and progress[1]["q_ratio"] == 0.5, "progress rows")
 
+    # Where the machine's time went: all three kinds of work are accounted for, suites with what they say of themselves.
+    spent = {row["what"]: row["ms"] for row in daemon.rows("SELECT what, ms FROM core_time")}
+    check(spent.get("selfplay", 0) > 0 and spent.get("training", 0) > 0, spent)
+    suites = daemon.one("SELECT sum(seconds) FROM (SELECT DISTINCT net_id, suite, nodes, seconds FROM evaluations)")
+    check(spent.get("evaluation", 0) >= 900 * suites, f"{spent} for {suites:.2f} s of suites")
+
     # The tallies are what the rows say.
     result = daemon.json("check")
     check(result["tallies"] == "ok" and result["integrity"] == "ok", json.dumps(result))
