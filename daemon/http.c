@@ -483,6 +483,9 @@ static void pump(struct http *http)
         return;
     }
     MHD_UNSIGNED_LONG_LONG timeout_ms;
+    /* Twice: with all its connections in use MHD stops watching the listening socket, and watches it again only at the
+     * run after the one in which a connection has ended; nothing else would wake us for it. */
+    MHD_run(http->daemon);
     MHD_run(http->daemon);
     if (MHD_get_timeout(http->daemon, &timeout_ms) == MHD_YES) {
         uv_timer_start(&http->timer, on_timer, timeout_ms, 0);
