@@ -15,7 +15,7 @@ struct process {
     bool stopping;  /* Stop, SIGTERM, or the daemon has gone */
     bool suspended; /* kept up to date by process_next() */
     int64_t busy_reported_ms;
-    bool holds;            /* messages wait for process_flush(), so that the daemon wakes less often */
+    bool holds; /* messages wait for process_flush(), so that the daemon wakes less often */
     int64_t held_since_ms; /* the oldest of them; 0 = none */
 };
 

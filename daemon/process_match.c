@@ -90,7 +90,8 @@ static int judge(struct process *process, const Qzd__SuiteJob *job, struct error
                       process_should_stop, process, err);
     }
     if (r == 0) {
-        process_send_core_time(process); /* first: with the last result the daemon is done with us */
+        process_send_core_time(
+            process); /* first: with the last result the daemon is done with us */
         send_result(process, suite, job->nodes, &result);
     }
     player_destroy(player);

@@ -17,7 +17,8 @@
 
 enum {
     STORAGE_GROUP_MS = 1000,
-    STORAGE_LOOK_MS = 100, /* between looks into the queue; an urgent task wakes the thread at once */
+    STORAGE_LOOK_MS =
+        100, /* between looks into the queue; an urgent task wakes the thread at once */
     STORAGE_GROUP_ROWS = 500,
     STORAGE_QUEUE_MAX = 4096,     /* uncommitted tasks above which the queue counts as full */
     STORAGE_WAL_BYTES = 64 << 20, /* the WAL is truncated above this */
