@@ -147,15 +147,15 @@ enum scheduler_command_kind {
     COMMAND_STOP_EVALUATION,
 };
 struct scheduler_command {
+    int64_t net;
     enum scheduler_command_kind kind;
     uint32_t worker;
     bool suspended;
-    int64_t net;
     bool search;
 };
 
-/* Take one event at now_ms (never before the last one's: such a time counts as the last one's) and write what is to be done into ret, which has
- * room for SCHEDULER_MAX_COMMANDS. Returns how many. */
+/* Take one event at now_ms (never before the last one's: such a time counts as the last one's) and write what
+ * is to be done into ret, which has room for SCHEDULER_MAX_COMMANDS. Returns how many. */
 uint32_t scheduler_step(struct scheduler *scheduler, const struct scheduler_event *event,
                         int64_t now_ms, struct scheduler_command *ret);
 

@@ -294,7 +294,7 @@ START_TEST(account_saves_up_ten_minutes_at_most)
 {
     struct bench b;
     begin_ready(&b, &usual, &(struct scheduler_start){0});
-    tick(&b, 24 * 3600000);
+    tick(&b, INT64_C(24) * 3600000);
     ck_assert_double_eq_tol(b.s.account_ms, 0.4 * 600000, 1e-6);
 }
 END_TEST

@@ -362,7 +362,7 @@ START_TEST(close_of_a_store_that_cannot_be_written_ends_and_tells_what_is_lost)
     }
     uint64_t began = uv_hrtime();
     close_house(&house);
-    ck_assert_uint_lt((uv_hrtime() - began) / 1000000, 3 * STORAGE_CLOSE_MS);
+    ck_assert_uint_lt((uv_hrtime() - began) / 1000000, UINT64_C(3) * STORAGE_CLOSE_MS);
     ck_assert_uint_eq(house.lost, 7);
     ck_assert_uint_eq(atomic_load(&disk.n_durable), 0);
 }

@@ -56,6 +56,9 @@ static int child_main(void)
 {
     const char *kind = getenv("TEST_CHILD");
 
+    if (kind == NULL) {
+        return 2;
+    }
     if (strcmp(kind, "echo") == 0) {
         return echo_child();
     }
