@@ -102,7 +102,7 @@ const struct game *game_at(size_t i);
 
 /* Play a whole line of moves in text ("4453", blanks allowed between moves) from *state. On failure
  * false, and *ret_bad is the offset in `text` of the first move that is none; the state is then as
- * it was before that move. */
+ * it was before the line. */
 bool game_play_text(const struct game *game, void *state, const char *text, size_t *ret_bad);
 
 #endif

@@ -181,14 +181,13 @@ static int skip_to_end(struct record_file *file, struct error *err)
 {
     int r = read_magic(file, err);
     r = r < 0 ? r : 1;
-    while (r == 1) {
-        uint8_t *content = NULL;
-        uint32_t size = 0;
-        r = next_frame(file, &content, &size, err);
+    while (r ==
+           1) { /* unpacked too: behind a frame that is no game, nobody would find what we add */
+        Qzd__Game *game = NULL;
+        r = record_file_next(file, &game, err);
         if (r == 1) {
-            file->offset += FRAME_BYTES + (int64_t)size;
+            qzd__game__free_unpacked(game, NULL);
         }
-        free(content);
     }
     return r;
 }

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <sodium.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -198,6 +199,24 @@ static int read_whole(const char *path, uint8_t **ret, size_t *ret_size, struct 
     return 0;
 }
 
+/* A head that a program of ours can have written: texts that end, a truth value that is one, counts. The checksum
+ * shows that the bytes are as they were written, not that what was written is good. */
+static int check_head(const uint8_t *bytes, const char *path, struct error *err)
+{
+    struct checkpoint_head head;
+    const uint8_t *from = bytes + sizeof(struct preamble);
+    uint8_t finished = from[offsetof(struct checkpoint_head, finished)];
+
+    memcpy(&head, from, sizeof(head));
+    if (memchr(head.job, '\0', sizeof(head.job)) == NULL ||
+        memchr(head.result.net_sha256, '\0', sizeof(head.result.net_sha256)) == NULL ||
+        finished > 1 || head.step < 0 || head.optimizer_step < 0 || head.average_step < 0) {
+        return error_set(err, ERROR_CORRUPT, "%s: no checkpoint of ours: its head holds nonsense",
+                         path);
+    }
+    return 0;
+}
+
 /* Everything about the bytes that does not depend on what the reader hopes for. */
 static int check_bytes(const uint8_t *bytes, size_t size, const char *path,
                        struct preamble *ret_preamble, struct error *err)
@@ -219,7 +238,7 @@ static int check_bytes(const uint8_t *bytes, size_t size, const char *path,
     if (memcmp(hash, bytes + size - HASH_BYTES, HASH_BYTES) != 0) {
         return error_set(err, ERROR_CORRUPT, "%s: damaged: its checksum is wrong", path);
     }
-    return 0;
+    return check_head(bytes, path, err);
 }
 
 int checkpoint_peek(const char *path, struct checkpoint_head *ret, struct error *err)
