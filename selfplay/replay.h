@@ -4,6 +4,9 @@
  * games that share a net and settings go side by side, whatever happened between their plies (a kill, another
  * net, another setting). If every position's action is the recorded one, the game as a whole is.
  *
+ * The end is judged by the settings of the last move. A game whose end alone was lost in a kill, and which
+ * ended again under other resign settings, therefore differs from its replay.
+ *
  * It reads no store and no clock: records and nets are handed in. Not thread-safe. */
 #ifndef SELFPLAY_REPLAY_H
 #define SELFPLAY_REPLAY_H

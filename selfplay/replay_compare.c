@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-const struct replay_tolerance replay_tolerance_default = {.net = 1e-4F, .search = 0.1F};
+const struct replay_tolerance replay_tolerance_default = {.net = 1e-4, .search = 0.01};
 
 enum field_type { FIELD_REAL, FIELD_ACTION, FIELD_COUNT, FIELD_PROVEN, FIELD_KIND, FIELD_POLICY };
 
@@ -117,9 +117,10 @@ static bool same_field(const struct field *field, const struct record_position *
     return false;
 }
 
-static bool near(float a, float b, float tolerance)
+static bool near(float a, float b, double tolerance)
 {
-    return same_real(a, b) || fabsf(a - b) <= tolerance; /* false where one of them is NaN */
+    return same_real(a, b) ||
+           fabs((double)a - (double)b) <= tolerance; /* false where one of them is NaN */
 }
 
 /* Close enough, though the two searches may have gone different ways. */

@@ -10,8 +10,8 @@
  * search that went the same way (equal visits); of one that went another way only q and d are
  * compared, within `search`, and not where one of the two was proven and the other was not. */
 struct replay_tolerance {
-    float net;    /* default 1e-4 */
-    float search; /* default 0.1 */
+    double net;    /* default 1e-4 */
+    double search; /* default 0.01 */
 };
 extern const struct replay_tolerance replay_tolerance_default;
 
