@@ -16,6 +16,7 @@ enum random_purpose {
     RANDOM_SAMPLE = 7, /* which positions a training step draws */
     RANDOM_MIRROR = 8, /* which of them it mirrors */
     RANDOM_GAME = 9,   /* game seeds from a run's seed */
+    RANDOM_MATCH = 10, /* a match: order of its openings, seeds of its games */
     RANDOM_TEST = 100,
 };
 

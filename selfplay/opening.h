@@ -7,6 +7,7 @@
 
 #include "mcts/game.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
 struct opening_params {
@@ -18,5 +19,20 @@ struct opening_params {
  * The game is never over behind it; if the random moves end it, others are drawn. */
 void opening_draw(const struct game *game, const struct opening_params *params, uint64_t seed,
                   char ret_opening[GAME_MAX_OPENING_TEXT]);
+
+/* Openings of matches: every position that OPENING_MATCH_PLIES legal moves lead to and that is not over, once,
+ * of two mirror images one, as the first line of moves (in order of actions) that leads there. Their order
+ * is drawn from `seed`. */
+enum { OPENING_MATCH_PLIES = 4 };
+struct opening_line {
+    uint16_t actions[OPENING_MATCH_PLIES];
+};
+/* *ret is malloced. ERROR_NO_MEMORY. */
+int opening_list(const struct game *game, uint64_t seed, struct opening_line **ret, size_t *ret_n);
+/* The game's notation of a line from that list. */
+void opening_text(const struct game *game, const struct opening_line *line,
+                  char ret_opening[GAME_MAX_OPENING_TEXT]);
+/* The key of a position or its mirror image, whichever the net is shown: equal for both. */
+struct game_key opening_canonical_key(const struct game *game, const void *state);
 
 #endif

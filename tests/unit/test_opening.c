@@ -79,6 +79,90 @@ START_TEST(without_share_or_plies_every_game_begins_at_the_start)
 }
 END_TEST
 
+static void list(const struct game *game, uint64_t seed, struct opening_line **ret, size_t *ret_n)
+{
+    ck_assert_int_eq(opening_list(game, seed, ret, ret_n), 0);
+}
+
+START_TEST(openings_of_matches_are_all_positions_after_four_plies_but_for_mirror_images)
+{
+    /* Tic-tac-toe: 9! / (2! 2! 5!) = 756 positions of two stones each, none of them over. */
+    static const char *const games[] = {"tictactoe", "connect4"};
+    for (int g = 0; g < 2; g++) {
+        const struct game *game = game_find(games[g]);
+        struct opening_line *lines = NULL;
+        size_t n = 0;
+        list(game, 7, &lines, &n);
+        ck_assert_uint_gt(n, 300);
+        if (g == 0) {
+            uint32_t symmetric = 0;
+            for (size_t i = 0; i < n; i++) {
+                union game_state state;
+                union game_state image;
+                ck_assert(game->init(&state, "", NULL));
+                for (int ply = 0; ply < OPENING_MATCH_PLIES; ply++) {
+                    game->play(&state, lines[i].actions[ply]);
+                }
+                game->mirror(&state, &image);
+                struct game_key a = game->key(&state);
+                struct game_key b = game->key(&image);
+                symmetric += a.lo == b.lo && a.hi == b.hi ? 1 : 0;
+            }
+            ck_assert_uint_eq(2 * n - symmetric, 756);
+        }
+        for (size_t i = 0; i < n; i++) {
+            union game_state state;
+            union game_state again;
+            char text[GAME_MAX_OPENING_TEXT];
+            int value;
+            ck_assert(game->init(&state, "", NULL));
+            for (int ply = 0; ply < OPENING_MATCH_PLIES; ply++) {
+                game->play(&state, lines[i].actions[ply]);
+            }
+            ck_assert(!game->over(&state, &value));
+            opening_text(game, &lines[i], text);
+            ck_assert(game->init(&again, text, NULL));
+            struct game_key key = opening_canonical_key(game, &state);
+            struct game_key other = opening_canonical_key(game, &again);
+            ck_assert(key.lo == other.lo && key.hi == other.hi);
+            for (size_t k = 0; g == 0 && k < i; k++) {
+                ck_assert(game->init(&again, "", NULL));
+                for (int ply = 0; ply < OPENING_MATCH_PLIES; ply++) {
+                    game->play(&again, lines[k].actions[ply]);
+                }
+                other = opening_canonical_key(game, &again);
+                ck_assert(key.lo != other.lo || key.hi != other.hi);
+            }
+        }
+        free(lines);
+    }
+}
+END_TEST
+
+START_TEST(order_of_match_openings_is_drawn_from_the_seed)
+{
+    const struct game *game = game_find("connect4");
+    struct opening_line *a = NULL;
+    struct opening_line *b = NULL;
+    size_t n = 0;
+    size_t m = 0;
+    list(game, 1, &a, &n);
+    list(game, 1, &b, &m);
+    ck_assert_uint_eq(n, m);
+    ck_assert_int_eq(memcmp(a, b, n * sizeof *a), 0);
+    free(b);
+    list(game, 2, &b, &m);
+    ck_assert_uint_eq(n, m);
+    size_t alike = 0;
+    for (size_t i = 0; i < n; i++) {
+        alike += memcmp(&a[i], &b[i], sizeof a[i]) == 0 ? 1 : 0;
+    }
+    ck_assert_uint_lt(alike, 10);
+    free(a);
+    free(b);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("opening");
@@ -87,6 +171,9 @@ int main(void)
     tcase_add_test(tcase, half_of_the_games_have_one_and_each_length_is_as_likely);
     tcase_add_test(tcase, an_opening_is_a_function_of_the_seed);
     tcase_add_test(tcase, without_share_or_plies_every_game_begins_at_the_start);
+    tcase_add_test(tcase,
+                   openings_of_matches_are_all_positions_after_four_plies_but_for_mirror_images);
+    tcase_add_test(tcase, order_of_match_openings_is_drawn_from_the_seed);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
