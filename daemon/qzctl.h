@@ -42,6 +42,7 @@ extern const struct qzctl_command qzctl_pause, qzctl_resume, qzctl_train, qzctl_
     qzctl_stop; /* qzctl_control.c */
 extern const struct qzctl_command qzctl_analyse, qzctl_suite;
 extern const struct qzctl_command qzctl_replay;
+extern const struct qzctl_command qzctl_match;
 
 /* ---- options (qzctl_options.c) ---- */
 /* Take the options of argv[1..]: the common ones go into *qzctl, the command's own (`own`, ended by a zero

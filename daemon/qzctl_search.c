@@ -71,6 +71,12 @@ static int look_up(struct store *store, const char *which, struct store_net *ret
     if (which == NULL) {
         return store_current_net(store, "main", ret, err);
     }
+    if (which[0] == 'g' && all_digits(which + 1)) {
+        return store_net_at(store, "main", strtoll(which + 1, NULL, 10), ret, err);
+    }
+    if (strcmp(which, "uniform") == 0) {
+        return store_net_at(store, "uniform", 0, ret, err);
+    }
     if (strlen(which) >= 8) {
         int r = store_find_net(store, which, ret, err);
         if (r != ERROR_NOT_FOUND || !all_digits(which)) {
@@ -78,9 +84,11 @@ static int look_up(struct store *store, const char *which, struct store_net *ret
         }
     }
     if (!all_digits(which)) {
-        return error_set(err, ERROR_NOT_FOUND,
-                         "%s: no such file, and neither an id nor 8 digits or more of a sha256",
-                         which);
+        return error_set(
+            err, ERROR_NOT_FOUND,
+            "%s: no such file, and neither an id, a generation (g12) nor 8 digits or more "
+            "of a sha256",
+            which);
     }
     return store_get_net(store, strtoll(which, NULL, 10), ret, err);
 }

@@ -15,8 +15,9 @@ struct qzctl_net {
     char sha256[RECORD_SHA256_BYTES];
     int64_t generation; /* -1: not in the store */
 };
-/* Prove OpenBLAS (this may start the process again) and load the net: a file, an id or the first 8 or more digits
- * of a sha256 in the store; NULL: the current net of line main. An exit code, having said why. */
+/* Prove OpenBLAS (this may start the process again) and load the net: a file; or in the store an id, a generation
+ * ("g12") of line main, the first 8 or more digits of a sha256, or "uniform"; NULL: the current net of line
+ * main. An exit code, having said why. */
 int qzctl_net_load(struct qzctl *qzctl, const char *which, struct qzctl_net *ret);
 void qzctl_net_finish(struct qzctl_net *net);
 
@@ -36,12 +37,11 @@ void search_options_init(struct search_options *ret);
     {                                                                  \
         "solver", required_argument, NULL, SEARCH_OPTION_SOLVER        \
     }
-#define SEARCH_OPTIONS_HELP                                                                     \
-    "  --net FILE|ID        a .safetensors file, or an id or sha256 (8 digits or more) in the " \
-    "store\n"                                                                                   \
-    "                       (default: the current net)\n"                                       \
-    "  --cpuct X            exploration (default 1.5)\n"                                        \
-    "  --fpu-reduction X    of moves without a visit, but not at the root (default 0.2)\n"      \
+#define SEARCH_OPTIONS_HELP                                                                      \
+    "  --net FILE|ID        a .safetensors file, or in the store an id, a generation (g12) or\n" \
+    "                       sha256 (8 digits or more) (default: the current net)\n"              \
+    "  --cpuct X            exploration (default 1.5)\n"                                         \
+    "  --fpu-reduction X    of moves without a visit, but not at the root (default 0.2)\n"       \
     "  --solver on|off      whether proofs propagate (default on)\n"
 enum {
     SEARCH_OPTION_NET = 100,

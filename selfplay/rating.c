@@ -65,11 +65,11 @@ static double edge_points(const struct edge *edge) /* of a, the virtual draw wit
     return points;
 }
 
-/* Variance of the gradient: squares of what pairs took beyond what was expected of them. */
+/* Variance of the gradient: squares of what pairs took beyond what was expected of them, and the imagined ones. */
 static double edge_variance(const struct edge *edge, double p)
 {
     double virtual_miss = VIRTUAL_GAMES * (0.5 - p);
-    double sum = virtual_miss * virtual_miss;
+    double sum = virtual_miss * virtual_miss + 2 * p * (1 - p);
     for (int k = 0; k < PAIR_OUTCOMES; k++) {
         double miss = k / 2.0 - 2 * p;
         sum += (double)edge->result.pairs[k] * miss * miss;

@@ -8,8 +8,9 @@
  * against another; a draw is half a win. One likelihood over all matches is maximised; each two players
  * that met have drawn one game more, so that a difference is finite even where one side won all. A
  * standard error is that of the sandwich (Huber 1967; White 1982): the curvature of the likelihood on both
- * sides of the observed variance of pairs, that imagined game counted with them, times N / (N - parameters)
- * for N pairs. */
+ * sides of the observed variance of pairs, times N / (N - parameters) for N pairs. To what was observed
+ * between two players that drawn game is added, and one pair of two independent games: ten pairs that
+ * all came out 1 : 1 (frequent between neighbours) do not prove that the eleventh will. */
 #ifndef SELFPLAY_RATING_H
 #define SELFPLAY_RATING_H
 

@@ -64,6 +64,9 @@ int store_find_net(struct store *store, const char *sha256, struct store_net *re
                    struct error *err);
 int store_current_net(struct store *store, const char *line, struct store_net *ret,
                       struct error *err);
+/* That generation of a line; rejected ones are passed over. ERROR_NOT_FOUND. */
+int store_net_at(struct store *store, const char *line, int64_t generation, struct store_net *ret,
+                 struct error *err);
 
 /* ---- games ---- */
 enum store_put { STORE_ADDED = 0, STORE_KNOWN = 1 }; /* non-negative results of the puts below */

@@ -153,6 +153,24 @@ int store_current_net(struct store *store, const char *line, struct store_net *r
     return r < 0 ? r : error_set(err, ERROR_NOT_FOUND, "line %s has no current net", line);
 }
 
+int store_net_at(struct store *store, const char *line, int64_t generation, struct store_net *ret,
+                 struct error *err)
+{
+    struct query query = query_begin(store,
+                                     "SELECT " NET_COLUMNS " FROM nets"
+                                     " WHERE line = ? AND generation = ? AND state <> 'rejected'",
+                                     "reading a net", err);
+    query_text(&query, line);
+    query_int(&query, generation);
+    int r = query_step(&query);
+    if (r == 1) {
+        return take_net(&query, ret);
+    }
+    return r < 0 ? r
+                 : error_set(err, ERROR_NOT_FOUND, "line %s has no generation %lld", line,
+                             (long long)generation);
+}
+
 int store_net_id(struct store *store, const char *sha256, int64_t *ret, struct error *err)
 {
     struct query query =

