@@ -137,7 +137,9 @@ void lock_release(struct lock *lock)
     if (lock == NULL) {
         return;
     }
-    (void)ftruncate(lock->fd, 0);
+    if (ftruncate(lock->fd, 0) < 0) {
+        /* Then an old process id stands in it: who looks asks for the lock itself as well. */
+    }
     (void)close(lock->fd);
     free(lock);
 }
