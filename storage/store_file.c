@@ -257,7 +257,12 @@ static int fill_new_file(const char *path, struct error *err)
     }
     const struct migrations own = migrations_own();
     r = r < 0 ? r : migrations_run(db, &own, err);
-    /* the last connection's close moves the log into the file and fsyncs it */
+    /* The file alone is renamed, so all must be in it and fsynced. The close would see to that too, but says OK when it
+     * could not. */
+    if (r == 0 &&
+        sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) != SQLITE_OK) {
+        r = store_error(db, err, "%s: moving the log into the new store", path);
+    }
     if (sqlite3_close(db) != SQLITE_OK && r == 0) {
         r = error_set(err, ERROR_IO, "%s: cannot close the new store", path);
     }
