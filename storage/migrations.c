@@ -4,17 +4,19 @@
 
 #include <stdio.h>
 
-/* schema.sql, NUL-terminated, in read-only data. */
-__asm__(".pushsection .rodata\n"
-        "storage_schema_sql:\n"
-        ".incbin \"" SCHEMA_SQL "\"\n"
-        ".byte 0\n"
-        ".popsection\n");
-extern const char storage_schema_sql[];
+/* The steps' files, each NUL-terminated, in read-only data. */
+#define EMBED(name, file)                        \
+    __asm__(".pushsection .rodata\n" #name ":\n" \
+            ".incbin \"" file "\"\n"             \
+            ".byte 0\n"                          \
+            ".popsection\n");                    \
+    extern const char name[]
+EMBED(storage_schema_1, SCHEMA_FOLDER "/schema.sql");
+EMBED(storage_schema_2, SCHEMA_FOLDER "/schema_2.sql");
 
 struct migrations migrations_own(void)
 {
-    static const char *const steps[STORE_VERSION] = {storage_schema_sql};
+    static const char *const steps[STORE_VERSION] = {storage_schema_1, storage_schema_2};
     return (struct migrations){.n = STORE_VERSION, .steps = steps};
 }
 

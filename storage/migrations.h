@@ -1,6 +1,6 @@
 /* The schema's versions. A store says in user_version which one it has; opening it for writing brings
  * it up to date, all steps in one transaction. storage/schema.sql, embedded in the program, is the
- * step to version 1; a later change of the tables is a step of its own behind it. */
+ * step to version 1; a later change of the tables is a step of its own behind it: storage/schema_2.sql, ... */
 #ifndef STORAGE_MIGRATIONS_H
 #define STORAGE_MIGRATIONS_H
 
@@ -12,7 +12,7 @@ struct sqlite3;
 
 enum {
     STORE_APPLICATION_ID = 0x717A6431, /* 'qzd1', in every store's header */
-    STORE_VERSION = 1,                 /* user_version that this program writes */
+    STORE_VERSION = 2,                 /* user_version that this program writes */
 };
 
 /* steps[i] leads from version i to i + 1. */

@@ -8,7 +8,7 @@
 #include <sqlite3.h>
 
 enum {
-    STORE_MAX_STATEMENTS = 64, /* more than the SQL texts of storage/store*.c */
+    STORE_MAX_STATEMENTS = 96, /* more than the SQL texts of storage/store*.c */
     STORE_SEARCHES_CACHED = 4, /* workers change nets one by one: old and new searches alternate */
 };
 

@@ -13,3 +13,4 @@ unit_test(store_faults storage)
 target_link_options(test_store_faults PRIVATE
   -Wl,--wrap=malloc,--wrap=calloc,--wrap=strdup,--wrap=reallocarray)
 bench(store storage)
+unit_test(store_matches storage)
