@@ -250,6 +250,36 @@ struct storage_task *storage_task_setting(int64_t at, const char *key, const cha
     return &small->task;
 }
 
+static int apply_diagnosis(struct storage_task *task, struct store *store, struct error *err)
+{
+    const struct small_task *small = (const struct small_task *)task;
+    const struct store_diagnosis diagnosis = {.at = small->number[0],
+                                              .generation = (uint32_t)small->number[1],
+                                              .name = small->text[0],
+                                              .state = small->text[1],
+                                              .figure = small->real,
+                                              .detail = small->text[2],
+                                              .bound = small->text[3]};
+
+    return store_put_diagnosis(store, &diagnosis, err);
+}
+
+struct storage_task *storage_task_diagnosis(const struct store_diagnosis *diagnosis)
+{
+    struct small_task *small =
+        small_create(apply_diagnosis, 4,
+                     (const char *const[]){diagnosis->name, diagnosis->state, diagnosis->detail,
+                                           diagnosis->bound});
+
+    if (small == NULL) {
+        return NULL;
+    }
+    small->number[0] = diagnosis->at;
+    small->number[1] = diagnosis->generation;
+    small->real = diagnosis->figure;
+    return &small->task;
+}
+
 static int apply_run(struct storage_task *task, struct store *store, struct error *err)
 {
     const struct small_task *small = (const struct small_task *)task;

@@ -31,6 +31,7 @@ struct storage_task *storage_task_event(int64_t at, const char *severity, const 
                                         const char *detail);
 struct storage_task *storage_task_setting(int64_t at, const char *key, const char *old_value,
                                           const char *new_value, const char *by);
+struct storage_task *storage_task_diagnosis(const struct store_diagnosis *diagnosis);
 struct storage_task *storage_task_run(const char *key, const char *value);
 struct storage_task *storage_task_step(int64_t training_id, const struct store_training_step *step);
 /* All metrics of one suite for one net. */

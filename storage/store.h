@@ -178,6 +178,16 @@ int store_put_event(struct store *store, int64_t at, const char *severity, const
                     const char *detail, struct error *err);
 int store_put_setting(struct store *store, int64_t at, const char *key, const char *old_value,
                       const char *new_value, const char *by, struct error *err);
+/* A check of the doctor; figure NaN: none. The same check at the same time: the last one counts. */
+struct store_diagnosis { /* strings borrowed */
+    int64_t at;
+    uint32_t generation;
+    const char *name, *state;
+    double figure;
+    const char *detail, *bound;
+};
+int store_put_diagnosis(struct store *store, const struct store_diagnosis *diagnosis,
+                        struct error *err);
 int store_set_run(struct store *store, const char *key, const char *value, struct error *err);
 /* ERROR_NOT_FOUND leaves ret alone. */
 int store_get_run(struct store *store, const char *key, char *ret, size_t size, struct error *err);

@@ -38,6 +38,28 @@ int store_put_setting(struct store *store, int64_t at, const char *key, const ch
     return store_leave(store, query_run(&query), 1, err);
 }
 
+int store_put_diagnosis(struct store *store, const struct store_diagnosis *diagnosis,
+                        struct error *err)
+{
+    int r = store_enter(store, err);
+    if (r < 0) {
+        return r;
+    }
+    struct query query =
+        query_begin(store,
+                    "INSERT OR REPLACE INTO diagnoses(at, generation, name, state, figure, detail,"
+                    " bound) VALUES(?, ?, ?, ?, ?, ?, ?)",
+                    "adding a diagnosis", err);
+    query_int(&query, diagnosis->at);
+    query_int(&query, diagnosis->generation);
+    query_text(&query, diagnosis->name);
+    query_text(&query, diagnosis->state);
+    query_real(&query, diagnosis->figure);
+    query_text(&query, diagnosis->detail);
+    query_text(&query, diagnosis->bound);
+    return store_leave(store, query_run(&query), 1, err);
+}
+
 int store_set_run(struct store *store, const char *key, const char *value, struct error *err)
 {
     int r = store_enter(store, err);

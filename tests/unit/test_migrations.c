@@ -84,6 +84,38 @@ START_TEST(new_store_has_its_marks_and_settings)
 }
 END_TEST
 
+START_TEST(store_of_the_second_version_gains_the_doctors_table_and_keeps_its_rows)
+{
+    struct fixture fixture;
+    struct fixture *f = &fixture;
+    const struct store_diagnosis diagnosis = {.at = 5,
+                                              .generation = 2,
+                                              .name = "value sign",
+                                              .state = "red",
+                                              .figure = NAN,
+                                              .detail = "-0.4",
+                                              .bound = "red < 0"};
+    fixture_open(f);
+    ck_ok(store_put_event(f->store, 1, "info", "kept", "", &f->err));
+    ck_ok(store_commit(f->store, &f->err));
+    sqlite3_exec(store_handle(f->store), "DROP TABLE diagnoses; PRAGMA user_version = 2", NULL, NULL,
+                 NULL);
+
+    fixture_reopen(f, STORE_READ); /* a reader takes it as it is */
+    ck_assert_double_eq(sql_number(f, "PRAGMA user_version"), 2);
+    fixture_reopen(f, STORE_WRITE);
+    ck_assert_double_eq(sql_number(f, "PRAGMA user_version"), STORE_VERSION);
+    ck_assert_double_eq(sql_number(f, "SELECT count(*) FROM events WHERE what = 'kept'"), 1);
+    ck_ok(store_put_diagnosis(f->store, &diagnosis, &f->err));
+    ck_ok(store_put_diagnosis(f->store, &diagnosis, &f->err)); /* the same again is no second row */
+    ck_ok(store_commit(f->store, &f->err));
+    ck_assert_double_eq(sql_number(f, "SELECT count(*) FROM diagnoses WHERE name = 'value sign' AND "
+                                      "state = 'red' AND generation = 2 AND figure IS NULL"),
+                        1);
+    fixture_close(f);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("migrations");
@@ -93,6 +125,7 @@ int main(void)
     tcase_add_test(tests, failing_step_undoes_all_of_them);
     tcase_add_test(tests, newer_database_is_refused);
     tcase_add_test(tests, new_store_has_its_marks_and_settings);
+    tcase_add_test(tests, store_of_the_second_version_gains_the_doctors_table_and_keeps_its_rows);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
