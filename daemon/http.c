@@ -46,6 +46,7 @@ static const struct route routes[] = {
     {"/progress", "GET", ROUTE_QUERY, QUERY_PROGRESS},
     {"/events", "GET", ROUTE_QUERY, QUERY_EVENTS},
     {"/check", "GET", ROUTE_QUERY, QUERY_CHECK},
+    {"/doctor", "GET", ROUTE_QUERY, QUERY_DOCTOR},
     {"/sql", "POST", ROUTE_QUERY, QUERY_SQL},
     {"/pause", "POST", ROUTE_COMMAND, 0},
     {"/resume", "POST", ROUTE_COMMAND, 0},
@@ -66,6 +67,7 @@ struct request {
     size_t drained; /* bytes of a body that is too long */
     struct query_request query;
     char *sql;
+    struct doctor_live live;
     uv_work_t work;
     struct request *next; /* in the queue of waiting ones */
     int result;           /* of the question */
@@ -282,6 +284,26 @@ static const char *parse_events(struct request *request)
     return NULL;
 }
 
+static const char *parse_doctor(struct request *request)
+{
+    const struct http_callbacks *callbacks = &request->http->callbacks;
+    const char *text =
+        MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, "generation");
+    request->query.generation = -1;
+    if (text != NULL) {
+        char *end = NULL;
+        unsigned long n = strtoul(text, &end, 10);
+        if (*text < '0' || *text > '9' || *end != '\0' || n > UINT32_MAX) {
+            return "generation is not a whole number";
+        }
+        request->query.generation = (int64_t)n;
+    } else if (callbacks->live != NULL) {
+        callbacks->live(&request->live, callbacks->context);
+        request->query.live = &request->live;
+    }
+    return NULL;
+}
+
 /* ---- requests ---- */
 
 static enum MHD_Result do_command(struct request *request)
@@ -310,9 +332,10 @@ static enum MHD_Result dispatch(struct request *request, const char *method)
 {
     const struct route *route = request->route;
     if (route == NULL) {
-        return send_error(request, MHD_HTTP_NOT_FOUND,
-                          "no such path; there are GET /status /progress /events?n=N /check and "
-                          "POST /sql /pause /resume /train /reload /stop");
+        return send_error(
+            request, MHD_HTTP_NOT_FOUND,
+            "no such path; there are GET /status /progress /events?n=N /check /doctor "
+            "and POST /sql /pause /resume /train /reload /stop");
     }
     bool is_head = strcmp(method, "HEAD") == 0; /* MHD leaves the body out */
     if (strcmp(is_head ? "GET" : method, route->method) != 0) {
@@ -338,6 +361,8 @@ static enum MHD_Result dispatch(struct request *request, const char *method)
         wrong = parse_sql(request);
     } else if (route->query == QUERY_EVENTS) {
         wrong = parse_events(request);
+    } else if (route->query == QUERY_DOCTOR) {
+        wrong = parse_doctor(request);
     }
     return wrong == NULL ? wait_for_answer(request)
                          : send_error(request, MHD_HTTP_BAD_REQUEST, wrong);

@@ -6,6 +6,7 @@
  *   GET  /progress          query_progress
  *   GET  /events?n=N        query_events
  *   GET  /check             query_check
+ *   GET  /doctor?generation=N   the doctor's report (doctor_json), with callbacks.live
  *   POST /sql               body {"sql": "...", "max_rows": N, "time_limit_ms": N} -> query_sql
  *   POST /pause /resume /train /reload /stop      callbacks.command
  * Errors are {"error": "one sentence"} with a fitting status: 400, 404, 405, 409 (cannot be done now), 413, 422 (a bad config), 500, 503.
@@ -13,6 +14,7 @@
 #ifndef DAEMON_HTTP_H
 #define DAEMON_HTTP_H
 
+#include "daemon/doctor.h"
 #include "storage/error.h"
 
 #include <uv.h>
@@ -22,6 +24,8 @@ struct http_callbacks {
     char *(*status)(void *context);
     /* Do `name` ("pause", ...) for `by` ("qzctl uid 1000"). Returns the HTTP status and a malloced JSON body. */
     int (*command)(const char *name, const char *by, char **ret_json, void *context);
+    /* What only the daemon knows, for its doctor. In the loop's thread. NULL: nothing. */
+    void (*live)(struct doctor_live *ret, void *context);
     void *context;
 };
 

@@ -1,5 +1,6 @@
 #include "daemon/query.h"
 
+#include "daemon/doctor_read.h"
 #include "daemon/query_access.h"
 #include "storage/sqlfunctions.h"
 #include "storage/store.h"
@@ -71,7 +72,8 @@ static int open_session(const struct query_request *request, struct session *ret
         return r;
     }
     ret->db = store_handle(ret->store);
-    if (request->kind != QUERY_CHECK) { /* a check reads everything and may take its time */
+    /* A check reads everything and may take its time; the doctor reads in many short statements. */
+    if (request->kind != QUERY_CHECK && request->kind != QUERY_DOCTOR) {
         ret->deadline_ms =
             now_ms() + (request->kind == QUERY_SQL ? request->time_limit_ms : STORE_MS);
     }
@@ -347,6 +349,29 @@ static int ask_check(struct session *session, char **ret_json, struct error *err
     return *ret_json == NULL ? error_set(err, ERROR_NO_MEMORY, "out of memory") : 0;
 }
 
+static int ask_doctor(struct session *session, char **ret_json, struct error *err)
+{
+    const struct query_request *request = session->request;
+    struct doctor_report *report = malloc(sizeof *report);
+    const char *slash = strrchr(request->db_path, '/');
+    char *state_dir =
+        slash == NULL ? strdup(".") : strndup(request->db_path, (size_t)(slash - request->db_path));
+    const struct doctor_source source = {.db = session->db,
+                                         .state_dir = state_dir,
+                                         .generation = request->generation,
+                                         .live = request->live,
+                                         .stop = request->stop};
+    int r = report == NULL || state_dir == NULL ? error_set(err, ERROR_NO_MEMORY, "out of memory")
+                                                : doctor_examine(&source, report, err);
+    if (r == 0) {
+        *ret_json = doctor_json(report);
+        r = *ret_json == NULL ? error_set(err, ERROR_NO_MEMORY, "out of memory") : 0;
+    }
+    free(state_dir);
+    free(report);
+    return r;
+}
+
 /* ---- status from the store alone ---- */
 
 static void put(json_t *object, const char *key, json_t *value) /* takes the value */
@@ -469,6 +494,9 @@ int query_ask(const struct query_request *request, char **ret_json, struct error
         break;
     case QUERY_CHECK:
         r = ask_check(&session, &json, &text);
+        break;
+    case QUERY_DOCTOR:
+        r = ask_doctor(&session, &json, &text);
         break;
     }
     close_session(&session);

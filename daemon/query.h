@@ -4,6 +4,7 @@
 #ifndef DAEMON_QUERY_H
 #define DAEMON_QUERY_H
 
+#include "daemon/doctor.h"
 #include "storage/error.h"
 
 #include <stdatomic.h>
@@ -35,14 +36,23 @@ int query_events(const char *db_path, uint32_t n, char **ret_json, struct error 
 /* store_check_tallies and store_check_integrity: {"integrity": "ok", "tallies": "ok"} or what is wrong. */
 int query_check(const char *db_path, char **ret_json, struct error *err);
 
-/* The same five as data, for whoever must be able to stop them. */
-enum query_kind { QUERY_PROGRESS, QUERY_SQL, QUERY_STATUS, QUERY_EVENTS, QUERY_CHECK };
+/* The same as data, for whoever must be able to stop them; and the doctor's report (doctor_json). */
+enum query_kind {
+    QUERY_PROGRESS,
+    QUERY_SQL,
+    QUERY_STATUS,
+    QUERY_EVENTS,
+    QUERY_CHECK,
+    QUERY_DOCTOR,
+};
 struct query_request { /* strings borrowed */
     enum query_kind kind;
     const char *db_path;
-    const char *sql;         /* QUERY_SQL */
-    uint32_t n;              /* QUERY_SQL: most rows; QUERY_EVENTS: how many */
-    uint32_t time_limit_ms;  /* QUERY_SQL */
+    const char *sql;        /* QUERY_SQL */
+    uint32_t n;             /* QUERY_SQL: most rows; QUERY_EVENTS: how many */
+    uint32_t time_limit_ms; /* QUERY_SQL */
+    int64_t generation;     /* QUERY_DOCTOR: as it was when that net had been made; < 0: now */
+    const struct doctor_live *live; /* QUERY_DOCTOR: what the daemon knows; NULL: there is none */
     const atomic_bool *stop; /* set from any thread: ends with ERROR_CANCELLED; may be NULL */
 };
 int query_ask(const struct query_request *request, char **ret_json, struct error *err);

@@ -37,6 +37,7 @@ struct qzctl_command {
 
 extern const struct qzctl_command qzctl_status, qzctl_progress, qzctl_events,
     qzctl_check; /* qzctl_show.c */
+extern const struct qzctl_command qzctl_doctor;
 extern const struct qzctl_command qzctl_sql;
 extern const struct qzctl_command qzctl_pause, qzctl_resume, qzctl_train, qzctl_reload,
     qzctl_stop; /* qzctl_control.c */

@@ -93,6 +93,12 @@ static int ask_daemon(struct client *client, const struct query_request *request
         return exchange(client, "GET", "/progress", NULL, ret_json, err);
     case QUERY_CHECK:
         return exchange(client, "GET", "/check", NULL, ret_json, err);
+    case QUERY_DOCTOR:
+        if (request->generation < 0) {
+            return exchange(client, "GET", "/doctor", NULL, ret_json, err);
+        }
+        snprintf(path, sizeof path, "/doctor?generation=%lld", (long long)request->generation);
+        return exchange(client, "GET", path, NULL, ret_json, err);
     case QUERY_EVENTS:
         snprintf(path, sizeof path, "/events?n=%u", request->n);
         return exchange(client, "GET", path, NULL, ret_json, err);

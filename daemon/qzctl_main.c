@@ -8,7 +8,7 @@
 #include <string.h>
 
 static const struct qzctl_command *const commands[] = {
-    &qzctl_status,  &qzctl_progress, &qzctl_events, &qzctl_check,  &qzctl_sql,
+    &qzctl_status,  &qzctl_progress, &qzctl_events, &qzctl_check,  &qzctl_doctor, &qzctl_sql,
     &qzctl_pause,   &qzctl_resume,   &qzctl_train,  &qzctl_reload, &qzctl_stop,
     &qzctl_analyse, &qzctl_suite,    &qzctl_replay, &qzctl_match,  NULL,
 };

@@ -53,7 +53,7 @@ static void close_server(void)
 static void open_server(void)
 {
     static char db[128];
-    const struct http_callbacks callbacks = {status, command, NULL};
+    const struct http_callbacks callbacks = {status, command, NULL, NULL};
     struct error err = {.text = ""};
     struct store *store = NULL;
 

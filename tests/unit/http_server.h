@@ -72,7 +72,7 @@ static void server_close_me(uv_async_t *async)
 static void *server_run(void *context)
 {
     struct http_server *server = context;
-    struct http_callbacks callbacks = {server_status, server_command, server};
+    struct http_callbacks callbacks = {server_status, server_command, NULL, server};
     struct error err = {""};
     uv_loop_init(&server->loop);
     uv_async_init(&server->loop, &server->close_me, server_close_me);

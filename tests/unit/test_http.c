@@ -448,7 +448,7 @@ static int try_open(const char *path, struct error *err)
 {
     uv_loop_t loop;
     struct http *http = NULL;
-    struct http_callbacks callbacks = {server_status, server_command, &server};
+    struct http_callbacks callbacks = {server_status, server_command, NULL, &server};
     uv_loop_init(&loop);
     int r = http_open(&loop, path, fixture.path, &callbacks, &http, err);
     if (r == 0) {
