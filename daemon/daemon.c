@@ -247,6 +247,7 @@ static void on_tick(uv_timer_t *timer)
     }
     daemon_event(d, (struct scheduler_event){.kind = EVENT_TICK});
     keep_account(d);
+    daemon_doctor_tick(d);
     beat(d);
     daemon_show(d);
 }
@@ -291,6 +292,7 @@ void daemon_stop(struct daemon *d, const char *why)
     }
     d->stopping = true;
     d->stopping_ms = daemon_now_ms();
+    atomic_store(&d->doctor.stop, true);
     notify_stopping();
     daemon_note(d, SEVERITY_INFO, "stop", "%s: %" PRId64 " games, generation %u", why,
                 d->counts.games, d->net.generation);
@@ -428,6 +430,7 @@ static void begin(struct daemon *d, const struct daemon_resume *resume, const ch
             d, (struct scheduler_event){.kind = EVENT_JUDGE, .net = d->net.id, .search = true});
     }
     daemon_event(d, (struct scheduler_event){.kind = EVENT_TICK});
+    daemon_doctor_begin(d);
     notify_ready();
     daemon_show(d);
 }

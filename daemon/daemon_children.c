@@ -306,6 +306,7 @@ static void take_event(struct daemon *d, const Qzd__Event *event)
 
 static void worker_message(struct daemon *d, uint32_t index, Qzd__FromChild *message)
 {
+    d->workers[index].silent_s = 0;
     switch (message->what_case) {
     case QZD__FROM_CHILD__WHAT_START:
     case QZD__FROM_CHILD__WHAT_POSITION:
@@ -345,6 +346,7 @@ static void worker_ended(struct daemon *d, uint32_t index, bool stopped, const c
     free(worker->search);
     *worker = (struct worker_view){.restarts = worker->restarts + 1};
     if (!stopped) {
+        daemon_doctor_worker_ended(d);
         daemon_note(d, SEVERITY_WARNING, "worker exited",
                     "worker %u: %s; its %u games go on in a new one", index, how, games);
     }

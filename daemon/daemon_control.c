@@ -261,4 +261,5 @@ static int command(const char *name, const char *by, char **ret_json, void *cont
     return HTTP_NOT_FOUND;
 }
 
-const struct http_callbacks daemon_http_callbacks = {.status = daemon_status, .command = command};
+const struct http_callbacks daemon_http_callbacks = {
+    .status = daemon_status, .command = command, .live = daemon_doctor_live};

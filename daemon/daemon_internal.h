@@ -5,6 +5,7 @@
 
 #include "daemon/config.h"
 #include "daemon/daemon.h"
+#include "daemon/doctor.h"
 #include "daemon/game_table.h"
 #include "daemon/http.h"
 #include "daemon/lock.h"
@@ -14,6 +15,8 @@
 #include "daemon/storage_thread.h"
 #include "daemon/supervisor.h"
 #include "daemon/training_tasks.h"
+
+#include <stdatomic.h>
 
 enum {
     DAEMON_GRACE_MS = 5000, /* for a child to end by itself */
@@ -35,6 +38,7 @@ struct worker_view {
     struct rate positions, evaluations;
     uint64_t bytes;
     uint32_t restarts;
+    uint32_t silent_s; /* of seconds in which it should be playing, since it said anything */
 };
 
 struct known_net {
@@ -67,6 +71,29 @@ struct judgement {
     double held_out_policy_gap, held_out_value_loss;
     double mistakes_net, mistakes_search, value_accuracy;
     uint32_t net_generation, search_generation; /* of the nets that were judged */
+};
+
+/* The doctor between its looks (daemon_doctor.c). Seconds are ticks, so that a machine that slept alarms nobody. */
+enum { DAEMON_KEPT_EXITS = 16, DAEMON_MAX_CHILDREN = SCHEDULER_MAX_WORKERS + 2 };
+struct doctor_watch {
+    struct doctor_figures figures; /* as last read; live and disk are newer */
+    struct doctor_report report;
+    bool alarmed[DOCTOR_MAX_CHECKS]; /* red was said, green was not yet */
+    bool alarms_known;               /* ... and those of the time before this start */
+    bool looking, generation_due;
+    atomic_bool stop;
+    uint32_t to_look_s, to_read_s; /* until the next look at the hour's figures; at all */
+    uint32_t blocked_s, queue_high_s, game_s, training_silent_s;
+    int64_t games;                  /* finished, when game_s began */
+    double slots_used;              /* exponential mean over a minute */
+    double cores_used, cores_held;  /* likewise; NaN: not yet */
+    int64_t exits_ms[DAEMON_KEPT_EXITS];
+    uint32_t n_exits;
+    int64_t measured_ms; /* when the processor times below were read; 0: never */
+    uint32_t n_children;
+    int child_pid[DAEMON_MAX_CHILDREN];
+    int64_t child_ms[DAEMON_MAX_CHILDREN];
+    char summary[200]; /* "doctor: red: exploration, stall (qzctl doctor)"; "": none is red */
 };
 
 struct daemon {
@@ -103,6 +130,7 @@ struct daemon {
     struct training_now training;
     struct evaluation_now evaluation;
     struct judgement last;
+    struct doctor_watch doctor;
 
     double stored_account_ms;
     int64_t started_at;  /* Unix ms */
@@ -164,6 +192,13 @@ extern const struct http_callbacks daemon_http_callbacks; /* context: the daemon
 int daemon_reload(struct daemon *d, const char *by, char **ret_json);
 /* Log in settings_log what differs from the last start; `previous` is the store's "config", NULL: none. */
 void daemon_log_settings(struct daemon *d, const char *previous);
+
+/* daemon_doctor.c */
+void daemon_doctor_begin(struct daemon *d);
+void daemon_doctor_tick(struct daemon *d);       /* each second */
+void daemon_doctor_generation(struct daemon *d); /* a net has been made */
+void daemon_doctor_worker_ended(struct daemon *d);
+void daemon_doctor_live(struct doctor_live *ret, void *context); /* the daemon */
 
 /* daemon_status.c */
 char *daemon_status(void *context);    /* the daemon */

@@ -83,7 +83,10 @@ static const char *notice(const struct daemon *d)
     if (d->scheduler.blocked) {
         return "the store cannot be written: self-play waits, nothing is lost";
     }
-    return d->scheduler.paused ? "paused (qzctl resume)" : NULL;
+    if (d->scheduler.paused) {
+        return "paused (qzctl resume)";
+    }
+    return d->doctor.summary[0] == '\0' ? NULL : d->doctor.summary;
 }
 
 /* ---- status ---- */
@@ -172,12 +175,30 @@ static json_t *storage_json(const struct daemon *d)
                      (json_int_t)d->dropped);
 }
 
+static json_t *doctor_json_short(const struct daemon *d)
+{
+    const struct doctor_report *report = &d->doctor.report;
+    json_t *red = json_array();
+    json_t *yellow = json_array();
+
+    for (uint32_t i = 0; i < report->n; i++) {
+        const struct diagnosis *one = &report->checks[i];
+        if (one->state == DOCTOR_RED || one->state == DOCTOR_YELLOW) {
+            (void)json_array_append_new(one->state == DOCTOR_RED ? red : yellow,
+                                        json_string(one->check));
+        }
+    }
+    return json_pack("{s:o, s:o, s:I, s:I}", "red", red, "yellow", yellow, "green",
+                     (json_int_t)doctor_count(report, DOCTOR_GREEN), "unknown",
+                     (json_int_t)doctor_count(report, DOCTOR_UNKNOWN));
+}
+
 char *daemon_status(void *context)
 {
     const struct daemon *d = context;
     json_t *root = json_pack(
         "{s:b, s:s, s:s, s:I, s:o, s:s, s:s?, s:s, s:I, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:b, "
-        "s:b, s:o, s:o, s:o, s:o, s:I, s:o, s:o}",
+        "s:b, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o}",
         "running", 1, "version", QZD_VERSION, "build", QZD_BUILD, "pid", (json_int_t)uv_os_getpid(),
         "uptime_s", number((double)(daemon_wall_ms() - d->started_at) / 1000), "state_dir",
         d->state_dir, "config", d->config_path, "game", d->config.game, "generation",
@@ -188,7 +209,7 @@ char *daemon_status(void *context)
         number(evaluations_per_s(d)), "paused", (int)d->scheduler.paused, "stopping",
         (int)d->stopping, "training", training_json(d), "next_net", next_net_json(d), "last",
         last_json(&d->last), "evaluation", evaluation_json(d), "slots", (json_int_t)d->slots,
-        "storage", storage_json(d), "workers", workers_json(d));
+        "storage", storage_json(d), "doctor", doctor_json_short(d), "workers", workers_json(d));
     char *text = root == NULL ? NULL : json_dumps(root, JSON_COMPACT);
 
     json_decref(root);

@@ -17,6 +17,7 @@ static void start_train_process(struct daemon *d)
     struct error err = {.text = ""};
 
     d->training.told = d->training.recorded = false;
+    d->doctor.training_silent_s = 0;
     d->training.progress = (struct train_progress){.policy_loss = NAN, .value_loss = NAN};
     if (supervisor_start(d->supervisor, ROLE_TRAIN, 0, &err) < 0) {
         daemon_note(d, SEVERITY_ERROR, "training", "%s", err.text);
@@ -161,6 +162,7 @@ static void training_finished(struct storage_task *task, int result, const struc
     d->last.held_out_value_loss = t->held_out_value_loss;
     int64_t positions = d->training.row.training.all_positions;
     daemon_say_net(d);
+    daemon_doctor_generation(d);
     record_outcome(d, (struct scheduler_event){.kind = EVENT_TRAINING_FINISHED,
                                                .net = d->net.id,
                                                .positions = positions});
@@ -202,6 +204,7 @@ static void take_progress(struct daemon *d, const Qzd__TrainProgress *wire)
                                                    .grad_norm = wire->grad_norm,
                                                    .learning_rate = wire->learning_rate,
                                                    .samples_per_s = wire->samples_per_s};
+    d->doctor.training_silent_s = 0;
     daemon_put(d, storage_task_step(d->training.row.id, &step));
 }
 
