@@ -4,6 +4,7 @@
 #define DAEMON_QZCTL_H
 
 #include "daemon/query.h"
+#include "daemon/table.h"
 #include "storage/error.h"
 
 #include <getopt.h>
@@ -89,7 +90,19 @@ void qzctl_bytes_text(double bytes, char ret_text[64]);
 json_t *qzctl_object(const char *json);
 /* Print JSON text with a newline behind it and flush; returns an exit code. */
 int qzctl_put_json(const char *json);
+/* The same of an object, which it takes; NULL: out of memory. Reals have 9 digits. */
+int qzctl_put_object(json_t *object);
 /* Flush standard output; an exit code that says whether all was written. */
 int qzctl_flush(void);
+
+/* ---- rows of objects as tables (qzctl_rows.c) ---- */
+bool qzctl_ends(const char *text, const char *ending);
+/* A value for a person, by its type and its key; the text may be the value's own. */
+typedef const char *qzctl_show(const char *key, const json_t *value, char ret_text[64]);
+qzctl_show qzctl_show_plain; /* "at" and "..._at" are times, all else is qzctl_cell() */
+/* columns: names in their order, NULL: the members of the first row. NULL: out of memory. */
+struct table *qzctl_rows_table(const json_t *columns, const json_t *rows, qzctl_show *show);
+/* Print and destroy it (NULL: out of memory); an exit code. width as of table_print(). */
+int qzctl_put_table(struct table *table, uint32_t width);
 
 #endif

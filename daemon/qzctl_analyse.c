@@ -8,33 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { OPTION_BATCH = 1, MAX_LINE = 64 << 10 };
-
-struct analyse_options {
-    struct search_options search;
-    const char *batch;
-};
-
-static int take_option(int option, const char *value, void *context)
-{
-    struct analyse_options *options = context;
-    if (option == OPTION_BATCH) {
-        options->batch = value;
-        return 0;
-    }
-    return search_options_take(&options->search, option, value);
-}
+enum { MAX_LINE = 64 << 10 };
 
 /* ---- one ---- */
-
-static int put_object(json_t *object)
-{
-    char *text = object == NULL ? NULL : json_dumps(object, JSON_REAL_PRECISION(9));
-    int r = text == NULL ? qzctl_fail("out of memory") : qzctl_put_json(text);
-    free(text);
-    json_decref(object);
-    return r;
-}
 
 static int analyse_one(struct qzctl *qzctl, const struct qzctl_net *net,
                        const struct search_options *options, struct analyst *analyst,
@@ -51,7 +27,7 @@ static int analyse_one(struct qzctl *qzctl, const struct qzctl_net *net,
     } else if (analyst_run(analyst, &analysis, 1, &err) < 0) {
         r = qzctl_fail("%s", err.text);
     } else if (qzctl->json) {
-        r = put_object(analysis_json(&analysis, net, options));
+        r = qzctl_put_object(analysis_json(&analysis, net, options));
     } else {
         analysis_print(&analysis, net, options);
         r = qzctl_flush();
@@ -139,7 +115,7 @@ static int answer_batch(struct batch *batch)
     for (uint32_t i = 0; i < batch->n; i++) {
         batch->some_refused |= batch->analyses[i].refused[0] != '\0';
         if (r == QZCTL_OK) {
-            r = put_object(analysis_json(&batch->analyses[i], batch->net, batch->options));
+            r = qzctl_put_object(analysis_json(&batch->analyses[i], batch->net, batch->options));
         }
         analysis_finish(&batch->analyses[i]);
     }
@@ -191,32 +167,31 @@ static int analyse_batch(const struct qzctl_net *net, const struct search_option
 static int run_analyse(struct qzctl *qzctl, const struct qzctl_command *command, int argc,
                        char **argv)
 {
-    static const struct option own[] = {
-        SEARCH_OPTIONS, {"batch", required_argument, NULL, OPTION_BATCH}, {0}};
-    struct analyse_options options = {.batch = NULL};
+    static const struct option own[] = {{"batch", required_argument, NULL, 0}, {0}};
+    const char *batch = NULL;
+    struct search_options options;
     struct qzctl_net net;
     struct analyst *analyst = NULL;
     struct error err = {""};
     int first = 0;
-    search_options_init(&options.search);
-    int r = qzctl_parse(qzctl, command, argc, argv, own, take_option, &options, &first);
+    int r = search_options_parse(qzctl, command, argc, argv, own, &batch, &options, &first);
     if (r >= 0) {
         return r;
     }
-    if (argc - first != (options.batch == NULL ? 1 : 0)) {
+    if (argc - first != (batch == NULL ? 1 : 0)) {
         return qzctl_usage(command,
                            "one position is needed (\"\" = the start), or --batch FILE alone");
     }
-    r = qzctl_net_load(qzctl, options.search.net, &net);
+    r = qzctl_net_load(qzctl, options.net, &net);
     if (r != QZCTL_OK) {
         return r;
     }
-    if (analyst_create(&net, &options.search, &analyst, &err) < 0) {
+    if (analyst_create(&net, &options, &analyst, &err) < 0) {
         r = qzctl_fail("%s", err.text);
-    } else if (options.batch != NULL) {
-        r = analyse_batch(&net, &options.search, analyst, options.batch);
+    } else if (batch != NULL) {
+        r = analyse_batch(&net, &options, analyst, batch);
     } else {
-        r = analyse_one(qzctl, &net, &options.search, analyst, argv[first]);
+        r = analyse_one(qzctl, &net, &options, analyst, argv[first]);
     }
     analyst_destroy(analyst);
     qzctl_net_finish(&net);

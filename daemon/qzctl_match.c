@@ -12,7 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { OPTION_GAMES = 1, OPTION_SPRT, DEFAULT_GAMES = 100 };
+enum { OWN_GAMES, OWN_SPRT, N_OWN }; /* options that only match has */
+enum { DEFAULT_GAMES = 100 };
 
 struct match_options {
     struct search_options search;
@@ -31,20 +32,6 @@ struct contest {
     bool shows_progress, interrupted, no_memory;
     double seconds;
 };
-
-static int take_option(int option, const char *value, void *context)
-{
-    struct match_options *options = context;
-    switch (option) {
-    case OPTION_GAMES:
-        return qzctl_number("--games", value, 2, 2 * (int64_t)UINT32_MAX, &options->games);
-    case OPTION_SPRT:
-        options->sprt = true;
-        return 0;
-    default:
-        return search_options_take(&options->search, option, value);
-    }
-}
 
 /* ---- playing ---- */
 static int64_t wall_ms(void)
@@ -267,18 +254,22 @@ static int print_text(const struct contest *c)
 static int run_match(struct qzctl *qzctl, const struct qzctl_command *command, int argc,
                      char **argv)
 {
-    static const struct option own[] = {SEARCH_OPTIONS,
-                                        {"games", required_argument, NULL, OPTION_GAMES},
-                                        {"sprt", no_argument, NULL, OPTION_SPRT},
-                                        {0}};
+    static const struct option own[] = {[OWN_GAMES] = {"games", required_argument, NULL, 0},
+                                        [OWN_SPRT] = {"sprt", no_argument, NULL, 0},
+                                        [N_OWN] = {0}};
+    const char *given[N_OWN] = {NULL};
     struct match_options options = {.games = 0};
     struct contest c = {.options = &options};
     int first = 0;
-    search_options_init(&options.search);
-    int r = qzctl_parse(qzctl, command, argc, argv, own, take_option, &options, &first);
+    int r = search_options_parse(qzctl, command, argc, argv, own, given, &options.search, &first);
     if (r >= 0) {
         return r;
     }
+    if (given[OWN_GAMES] != NULL && qzctl_number("--games", given[OWN_GAMES], 2,
+                                                 2 * (int64_t)UINT32_MAX, &options.games) != 0) {
+        return QZCTL_USAGE;
+    }
+    options.sprt = given[OWN_SPRT] != NULL;
     if (argc - first != 2 || options.search.net != NULL) {
         return qzctl_usage(command, "two nets are needed");
     }

@@ -8,15 +8,33 @@
 #include <string.h>
 #include <unistd.h>
 
-void search_options_init(struct search_options *ret)
-{
-    *ret = (struct search_options){.params = search_params_default};
-    ret->params.noise_share = 0;
-    ret->nodes = search_params_default.nodes;
-}
+enum {
+    SEARCH_OPTION_NET = 100,
+    SEARCH_OPTION_NODES,
+    SEARCH_OPTION_CPUCT,
+    SEARCH_OPTION_FPU,
+    SEARCH_OPTION_SOLVER,
+};
 
-int search_options_take(struct search_options *options, int option, const char *value)
+static const struct option search_list[] = {
+    {"net", required_argument, NULL, SEARCH_OPTION_NET},
+    {"nodes", required_argument, NULL, SEARCH_OPTION_NODES},
+    {"cpuct", required_argument, NULL, SEARCH_OPTION_CPUCT},
+    {"fpu-reduction", required_argument, NULL, SEARCH_OPTION_FPU},
+    {"solver", required_argument, NULL, SEARCH_OPTION_SOLVER},
+};
+enum { N_SEARCH_LIST = sizeof search_list / sizeof search_list[0] };
+
+struct taking {
+    struct search_options *options;
+    const char **own;
+};
+
+/* Take an option: 0, or -1 having said what is wrong. */
+static int take_option(int option, const char *value, void *context)
 {
+    struct taking *taking = context;
+    struct search_options *options = taking->options;
     int64_t n = 0;
     double x = 0;
     switch (option) {
@@ -53,9 +71,28 @@ int search_options_take(struct search_options *options, int option, const char *
         }
         options->params.solver = strcmp(value, "on") == 0;
         return 0;
-    default:
-        return -1;
+    default: /* the command's own: val is its index, from 1 */
+        taking->own[option - 1] = value == NULL ? "" : value;
+        return 0;
     }
+}
+
+int search_options_parse(struct qzctl *qzctl, const struct qzctl_command *command, int argc,
+                         char **argv, const struct option *own, const char **ret_own,
+                         struct search_options *ret, int *ret_first)
+{
+    struct option list[N_SEARCH_LIST + SEARCH_MAX_OWN + 1] = {{0}};
+    struct taking taking = {ret, ret_own};
+    size_t n = 0;
+    for (; n < SEARCH_MAX_OWN && own[n].name != NULL; n++) {
+        list[n] = own[n];
+        list[n].val = (int)n + 1;
+    }
+    memcpy(list + n, search_list, sizeof search_list);
+    *ret = (struct search_options){.params = search_params_default};
+    ret->params.noise_share = 0;
+    ret->nodes = search_params_default.nodes;
+    return qzctl_parse(qzctl, command, argc, argv, list, take_option, &taking, ret_first);
 }
 
 /* ---- the net ---- */

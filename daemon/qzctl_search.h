@@ -1,4 +1,4 @@
-/* What analyse and suite share: the net that --net names, and the settings of a search. */
+/* What analyse, suite, match and play share: the net that --net names, and the settings of a search. */
 #ifndef DAEMON_QZCTL_SEARCH_H
 #define DAEMON_QZCTL_SEARCH_H
 
@@ -27,32 +27,19 @@ struct search_options {
     bool nodes_given;
     struct search_params params; /* shipped ones without noise, and what options say */
 };
-void search_options_init(struct search_options *ret);
-/* The options, for a command's own list, and their help. */
-#define SEARCH_OPTIONS                                                 \
-    {"net", required_argument, NULL, SEARCH_OPTION_NET},               \
-        {"nodes", required_argument, NULL, SEARCH_OPTION_NODES},       \
-        {"cpuct", required_argument, NULL, SEARCH_OPTION_CPUCT},       \
-        {"fpu-reduction", required_argument, NULL, SEARCH_OPTION_FPU}, \
-    {                                                                  \
-        "solver", required_argument, NULL, SEARCH_OPTION_SOLVER        \
-    }
+/* Parse a command line (as qzctl_parse() does) with these options and the command's own: own[i] is ended by a zero
+ * entry, its value goes to ret_own[i] ("" where it takes none), at most SEARCH_MAX_OWN of them. */
+int search_options_parse(struct qzctl *qzctl, const struct qzctl_command *command, int argc,
+                         char **argv, const struct option *own, const char **ret_own,
+                         struct search_options *ret, int *ret_first);
+enum { SEARCH_MAX_OWN = 8 };
+/* Their help, for a command's own. */
 #define SEARCH_OPTIONS_HELP                                                                      \
     "  --net FILE|ID        a .safetensors file, or in the store an id, a generation (g12) or\n" \
     "                       sha256 (8 digits or more) (default: the current net)\n"              \
     "  --cpuct X            exploration (default 1.5)\n"                                         \
     "  --fpu-reduction X    of moves without a visit, but not at the root (default 0.2)\n"       \
     "  --solver on|off      whether proofs propagate (default on)\n"
-enum {
-    SEARCH_OPTION_NET = 100,
-    SEARCH_OPTION_NODES,
-    SEARCH_OPTION_CPUCT,
-    SEARCH_OPTION_FPU,
-    SEARCH_OPTION_SOLVER,
-};
-/* Take one of them: 0, or -1 having said what is wrong. */
-int search_options_take(struct search_options *options, int option, const char *value);
-
 /* {"sha256": ..., "generation": ...}, for answers. */
 json_t *qzctl_net_json(const struct qzctl_net *net);
 

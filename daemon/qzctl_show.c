@@ -1,8 +1,6 @@
 /* Looking: progress, events, check. The facts come as JSON from the daemon or from query.c. */
 #include "daemon/qzctl.h"
 
-#include "daemon/table.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,15 +22,6 @@ static int ask_object(struct qzctl *qzctl, struct query_request *request, json_t
     }
     free(json);
     return r;
-}
-
-static int print_table(struct table *table, uint32_t width)
-{
-    int r = table == NULL ? ERROR_NO_MEMORY : table_print(table, stdout, width);
-    if (r == ERROR_NO_MEMORY) {
-        return qzctl_fail("out of memory");
-    }
-    return qzctl_flush();
 }
 
 /* ---- progress ---- */
@@ -114,42 +103,6 @@ static struct table *progress_table(const json_t *rows)
     return table;
 }
 
-/* Rows of objects as they are, columns in their order; a column whose name ends in "_at" is a time. */
-static struct table *object_table(const json_t *columns, const json_t *rows)
-{
-    struct table *table = table_create();
-    size_t i;
-    size_t c;
-    json_t *row;
-    json_t *column;
-    if (table == NULL) {
-        return NULL;
-    }
-    json_array_foreach(columns, c, column)
-    {
-        const json_t *first = json_object_get(json_array_get(rows, 0), json_string_value(column));
-        table_column(table, json_string_value(column),
-                     json_is_string(first) ? TABLE_LEFT : TABLE_RIGHT, 0);
-    }
-    json_array_foreach(rows, i, row)
-    {
-        json_array_foreach(columns, c, column)
-        {
-            char text[64];
-            const char *name = json_string_value(column);
-            const json_t *value = json_object_get(row, name);
-            size_t n = strlen(name);
-            if (json_is_integer(value) && n >= 2 && strcmp(name + n - 2, "at") == 0) {
-                qzctl_time_text(json_integer_value(value), text);
-                table_cell(table, text);
-            } else {
-                table_cell(table, qzctl_cell(value, false, text));
-            }
-        }
-    }
-    return table;
-}
-
 static int take_all(int option, const char *value, void *context)
 {
     (void)option;
@@ -176,10 +129,10 @@ static int run_progress(struct qzctl *qzctl, const struct qzctl_command *command
     r = ask_object(qzctl, &request, &answer);
     if (answer != NULL) {
         const json_t *rows = json_object_get(answer, "rows");
-        struct table *table =
-            all ? object_table(json_object_get(answer, "columns"), rows) : progress_table(rows);
-        r = print_table(table, all ? 0 : qzctl_width());
-        table_destroy(table);
+        r = all ? qzctl_put_table(
+                      qzctl_rows_table(json_object_get(answer, "columns"), rows, qzctl_show_plain),
+                      0)
+                : qzctl_put_table(progress_table(rows), qzctl_width());
     }
     json_decref(answer);
     return r;
@@ -240,10 +193,9 @@ static int run_events(struct qzctl *qzctl, const struct qzctl_command *command, 
     }
     r = ask_object(qzctl, &request, &answer);
     if (answer != NULL) {
-        struct table *table =
-            object_table(json_object_get(answer, "columns"), json_object_get(answer, "rows"));
-        r = print_table(table, 0);
-        table_destroy(table);
+        r = qzctl_put_table(qzctl_rows_table(json_object_get(answer, "columns"),
+                                             json_object_get(answer, "rows"), qzctl_show_plain),
+                            0);
     }
     json_decref(answer);
     return r;

@@ -2,8 +2,6 @@
  * order; how a value is shown is told by its type and the ending of its key (_at, _s, _bytes, sha256). */
 #include "daemon/qzctl.h"
 
-#include "daemon/table.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,13 +16,6 @@ static const char *const order[] = {
     "training",   "next_net",
 };
 enum { N_ORDER = sizeof order / sizeof *order };
-
-static bool ends(const char *text, const char *ending)
-{
-    size_t n = strlen(text);
-    size_t m = strlen(ending);
-    return n >= m && strcmp(text + n - m, ending) == 0;
-}
 
 static void time_with_age(int64_t at_ms, char ret_text[64])
 {
@@ -43,15 +34,15 @@ static const char *show(const char *key, const json_t *value, char ret_text[64])
     if (value == NULL || json_is_null(value)) {
         return "-";
     }
-    if (json_is_integer(value) && (ends(key, "_at") || strcmp(key, "at") == 0)) {
+    if (json_is_integer(value) && (qzctl_ends(key, "_at") || strcmp(key, "at") == 0)) {
         time_with_age(json_integer_value(value), ret_text);
-    } else if (json_is_number(value) && ends(key, "_s") && !ends(key, "per_s")) {
+    } else if (json_is_number(value) && qzctl_ends(key, "_s") && !qzctl_ends(key, "per_s")) {
         qzctl_duration_text(number, ret_text);
-    } else if (json_is_number(value) && ends(key, "bytes")) {
+    } else if (json_is_number(value) && qzctl_ends(key, "bytes")) {
         qzctl_bytes_text(number, ret_text);
     } else if (json_is_real(value)) {
         snprintf(ret_text, 64, number >= 1000 || number <= -1000 ? "%.0f" : "%.4g", number);
-    } else if (json_is_string(value) && ends(key, "sha256")) {
+    } else if (json_is_string(value) && qzctl_ends(key, "sha256")) {
         snprintf(ret_text, 64, "%.12s", json_string_value(value));
     } else {
         return qzctl_cell(value, false, ret_text);
@@ -63,8 +54,8 @@ static void put_label(const char *key, int indent, bool value_follows)
 {
     static const char *const endings[] = {"_bytes", "_sha256", "_at", "_s"};
     size_t n = strlen(key);
-    for (size_t i = 0; i < sizeof endings / sizeof *endings && !ends(key, "per_s"); i++) {
-        if (ends(key, endings[i]) && n > strlen(endings[i])) {
+    for (size_t i = 0; i < sizeof endings / sizeof *endings && !qzctl_ends(key, "per_s"); i++) {
+        if (qzctl_ends(key, endings[i]) && n > strlen(endings[i])) {
             n -= strlen(endings[i]); /* its value says so */
             break;
         }
@@ -82,35 +73,6 @@ static void put_label(const char *key, int indent, bool value_follows)
     }
 }
 
-/* An array of objects (the workers) is a table whose columns are the keys of the first. */
-static int put_rows(const json_t *rows)
-{
-    struct table *table = table_create();
-    const char *key;
-    json_t *value;
-    json_t *row;
-    size_t i;
-    char text[64];
-    if (table == NULL) {
-        return ERROR_NO_MEMORY;
-    }
-    json_t *head = json_array_get(rows, 0);
-    json_object_foreach(head, key, value)
-    {
-        table_column(table, key, json_is_string(value) ? TABLE_LEFT : TABLE_RIGHT, 0);
-    }
-    json_array_foreach(rows, i, row)
-    {
-        json_object_foreach(head, key, value)
-        {
-            table_cell(table, show(key, json_object_get(row, key), text));
-        }
-    }
-    int r = table_print(table, stdout, 0);
-    table_destroy(table);
-    return r;
-}
-
 static void put_array(const char *key, const json_t *array)
 {
     const json_t *item;
@@ -121,7 +83,7 @@ static void put_array(const char *key, const json_t *array)
         printf("none\n");
     } else if (json_is_object(json_array_get(array, 0))) {
         printf("%zu\n", json_array_size(array));
-        (void)put_rows(array);
+        (void)qzctl_put_table(qzctl_rows_table(NULL, array, show), 0);
     } else {
         json_array_foreach(array, i, item)
         {
@@ -200,9 +162,7 @@ static int run_status(struct qzctl *qzctl, const struct qzctl_command *command, 
             (void)json_object_set_new(status, "state_dir", json_string(qzctl->state_dir));
         }
         if (qzctl->json) {
-            char *dumped = json_dumps(status, JSON_REAL_PRECISION(9));
-            r = dumped == NULL ? qzctl_fail("out of memory") : qzctl_put_json(dumped);
-            free(dumped);
+            r = qzctl_put_object(json_incref(status));
         } else {
             put_status(status);
             r = qzctl_flush();

@@ -9,13 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPTION_MOVES_OUT = 1 };
-
-struct suite_options {
-    struct search_options search;
-    const char *moves_out;
-};
-
 /* One suite being judged. */
 struct judgement {
     const struct suite *suite;
@@ -24,16 +17,6 @@ struct judgement {
     struct suite_result result;
     uint16_t *actions;
 };
-
-static int take_option(int option, const char *value, void *context)
-{
-    struct suite_options *options = context;
-    if (option == OPTION_MOVES_OUT) {
-        options->moves_out = value;
-        return 0;
-    }
-    return search_options_take(&options->search, option, value);
-}
 
 /* Of a share: sqrt(p (1 - p) / n). NaN where there is nothing. */
 static double standard_error(double p, uint32_t n)
@@ -67,11 +50,7 @@ static int print_json(const struct judgement *j)
     }
     (void)json_object_set_new(object, "evaluations", json_integer((json_int_t)result->evaluations));
     put_real(object, "seconds", result->seconds);
-    char *text = json_dumps(object, JSON_REAL_PRECISION(9));
-    int r = text == NULL ? qzctl_fail("out of memory") : qzctl_put_json(text);
-    free(text);
-    json_decref(object);
-    return r;
+    return qzctl_put_object(object);
 }
 
 static void print_share(const char *label, double p, uint32_t n)
@@ -157,33 +136,32 @@ static int judge(struct judgement *j, const char *moves_out, bool json)
 static int run_suite(struct qzctl *qzctl, const struct qzctl_command *command, int argc,
                      char **argv)
 {
-    static const struct option own[] = {
-        SEARCH_OPTIONS, {"moves-out", required_argument, NULL, OPTION_MOVES_OUT}, {0}};
-    struct suite_options options = {.moves_out = NULL};
+    static const struct option own[] = {{"moves-out", required_argument, NULL, 0}, {0}};
+    const char *moves_out = NULL;
+    struct search_options options;
     struct qzctl_net net;
     struct suite *suite = NULL;
     struct error err = {""};
     int first = 0;
-    search_options_init(&options.search);
-    int r = qzctl_parse(qzctl, command, argc, argv, own, take_option, &options, &first);
+    int r = search_options_parse(qzctl, command, argc, argv, own, &moves_out, &options, &first);
     if (r >= 0) {
         return r;
     }
     if (argc - first != 1) {
         return qzctl_usage(command, "one suite file is needed");
     }
-    if (!options.search.nodes_given) {
+    if (!options.nodes_given) {
         return qzctl_usage(command, "--nodes N is needed (0: the net alone)");
     }
-    r = qzctl_net_load(qzctl, options.search.net, &net);
+    r = qzctl_net_load(qzctl, options.net, &net);
     if (r != QZCTL_OK) {
         return r;
     }
     if (suite_load(argv[first], net.game, &suite, &err) < 0) {
         r = qzctl_fail("%s", err.text);
     } else {
-        struct judgement j = {.suite = suite, .net = &net, .search = &options.search};
-        r = judge(&j, options.moves_out, qzctl->json);
+        struct judgement j = {.suite = suite, .net = &net, .search = &options};
+        r = judge(&j, moves_out, qzctl->json);
     }
     suite_destroy(suite);
     qzctl_net_finish(&net);
