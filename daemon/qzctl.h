@@ -43,8 +43,8 @@ extern const struct qzctl_command qzctl_sql;
 extern const struct qzctl_command qzctl_pause, qzctl_resume, qzctl_train, qzctl_reload,
     qzctl_stop; /* qzctl_control.c */
 extern const struct qzctl_command qzctl_analyse, qzctl_suite;
-extern const struct qzctl_command qzctl_replay;
 extern const struct qzctl_command qzctl_match;
+extern const struct qzctl_command qzctl_games, qzctl_show_game, qzctl_nets, qzctl_replay;
 
 /* ---- options (qzctl_options.c) ---- */
 /* Take the options of argv[1..]: the common ones go into *qzctl, the command's own (`own`, ended by a zero

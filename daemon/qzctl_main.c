@@ -8,9 +8,30 @@
 #include <string.h>
 
 static const struct qzctl_command *const commands[] = {
-    &qzctl_status,  &qzctl_progress, &qzctl_events, &qzctl_check,  &qzctl_doctor, &qzctl_sql,
-    &qzctl_pause,   &qzctl_resume,   &qzctl_train,  &qzctl_reload, &qzctl_stop,
-    &qzctl_analyse, &qzctl_suite,    &qzctl_replay, &qzctl_match,  NULL,
+    /* the daemon */
+    &qzctl_status,
+    &qzctl_pause,
+    &qzctl_resume,
+    &qzctl_train,
+    &qzctl_reload,
+    &qzctl_stop,
+    /* the run */
+    &qzctl_progress,
+    &qzctl_events,
+    &qzctl_check,
+    &qzctl_doctor,
+    &qzctl_sql,
+    /* nets */
+    &qzctl_nets,
+    &qzctl_analyse,
+    &qzctl_suite,
+    &qzctl_match,
+    /* games */
+    &qzctl_games,
+    &qzctl_show_game,
+    &qzctl_replay,
+    /* the end */
+    NULL,
 };
 
 static const struct qzctl_command *find(const char *name)

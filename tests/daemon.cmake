@@ -8,6 +8,8 @@ unit_test(query daemon PkgConfig::JANSSON)
 unit_test(http daemon PkgConfig::JANSSON)
 unit_test(qzctl daemon PkgConfig::JANSSON)
 add_dependencies(test_qzctl qzctl)
+unit_test(qzctl_games daemon PkgConfig::JANSSON)
+add_dependencies(test_qzctl_games qzctl)
 # Tests with threads, which the tsan preset runs.
 set_tests_properties(http PROPERTIES LABELS "unit;thread")
 unit_test(scheduler daemon)

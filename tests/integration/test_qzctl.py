@@ -56,6 +56,13 @@ with Daemon() as daemon:
         check(len(daemon.json("progress")["rows"]) >= 2, "progress")
         check(daemon.json("sql", "SELECT count(*) FROM games")["rows"][0][0] > 0, "sql")
         check(daemon.json("check")["integrity"] == "ok", "check")
+        games = daemon.json("games", "--limit", "3")["rows"]
+        check(len(games) == 3 and games[0]["seq"] > games[2]["seq"], games)
+        shown = daemon.json("show", games[0]["uid"])
+        check(len(shown["positions"]) == games[0]["plies"], f"{len(shown['positions'])} positions of {games[0]}")
+        check("player won" in daemon.qzctl("show", "last").stdout or "a draw" in daemon.qzctl("show", "last").stdout, "show")
+        nets = daemon.json("nets")["rows"]
+        check(nets[-1]["file_bytes"] > 0 and nets[1]["steps"] > 0, nets)
         # 4 1 4 2 4 3: the first player has three in column 4 and wins there at once.
         found = daemon.json("analyse", "--nodes", "200", "44")
         check("q" in found, found)
