@@ -21,6 +21,7 @@ static const struct qzctl_command *const commands[] = {
     &qzctl_check,
     &qzctl_doctor,
     &qzctl_sql,
+    &qzctl_snapshot,
     /* nets */
     &qzctl_nets,
     &qzctl_analyse,

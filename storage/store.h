@@ -204,6 +204,12 @@ int store_add_core_time(struct store *store, const char *what, int64_t ms, struc
 int store_check_tallies(struct store *store, struct error *err);
 /* PRAGMA integrity_check: 0, or ERROR_CORRUPT with its first line. */
 int store_check_integrity(struct store *store, struct error *err);
+/* Copy the store as it is now into a new file: whole, fsynced and under `path`, or not at all. It reads in one
+ * transaction; a writer in another process goes on meanwhile, but cannot truncate its WAL. `check`: the copy's
+ * integrity and tallies first. go_on (may be NULL) is asked often while copying: false is ERROR_CANCELLED. A
+ * file that is there already is never replaced (ERROR_CONFLICT). */
+int store_snapshot(struct store *store, const char *path, bool check, bool (*go_on)(void *context),
+                   void *context, struct error *err);
 /* Truncate the WAL if it is above `bytes` and no reader holds it. */
 int store_trim_wal(struct store *store, int64_t bytes, struct error *err);
 

@@ -269,7 +269,7 @@ static int fill_new_file(const char *path, struct error *err)
     return r;
 }
 
-static int sync_directory_of(const char *path, struct error *err)
+int store_file_sync_directory_of(const char *path, struct error *err)
 {
     char directory[PATH_BYTES];
     snprintf(directory, sizeof directory, "%s", path);
@@ -317,5 +317,5 @@ int store_file_create(const char *path, struct error *err)
         unlink(fresh);
         return r;
     }
-    return sync_directory_of(path, err);
+    return store_file_sync_directory_of(path, err);
 }

@@ -101,6 +101,8 @@ int store_file_connect(const char *path, int flags, bool immutable, sqlite3 **re
                        struct error *err);
 /* Size in bytes of the write-ahead log beside path; 0 if there is none. */
 int64_t store_file_wal_bytes(const char *path);
+/* Make what was renamed or made in the folder of path durable. */
+int store_file_sync_directory_of(const char *path, struct error *err);
 
 /* ---- store_nets.c ---- */
 /* The id of the net with that sha256, or ERROR_NOT_FOUND. */

@@ -9,6 +9,7 @@ unit_test(store storage)
 unit_test(store_nets storage)
 unit_test(store_tallies storage)
 unit_test(store_files storage)
+unit_test(store_snapshot storage PkgConfig::SQLITE)
 unit_test(store_faults storage)
 target_link_options(test_store_faults PRIVATE
   -Wl,--wrap=malloc,--wrap=calloc,--wrap=strdup,--wrap=reallocarray)

@@ -3,7 +3,7 @@ import json
 import os
 import subprocess
 
-from harness import BUILD, Daemon, check, wait_until
+from harness import BUILD, QZCTL, Daemon, check, wait_until
 
 SUITES = os.path.join(os.path.dirname(__file__), "..", "..", "etc", "suites")
 
@@ -82,9 +82,27 @@ with Daemon() as daemon:
         values = daemon.json("suite", "--nodes", "0", os.path.join(SUITES, "connect4-values.csv"))
         check(0 <= values["value_accuracy"] <= 1 and values["value_cross_entropy"] > 0, values)
 
+    def snapshot(name):
+        """A copy that is a store of its own; while it is made the daemon goes on writing."""
+        copy = os.path.join(daemon.root, name)
+        os.mkdir(copy)
+        file = os.path.join(copy, "qzd.db")
+        made = daemon.json("snapshot", "--check", file)
+        check(made["bytes"] == os.path.getsize(file) and made["checked"], made)
+        games = daemon.one("SELECT count(*) FROM games")
+        done = subprocess.run([QZCTL, "--state", copy, "sql", "--csv", "SELECT count(*) FROM games"], capture_output=True,
+                              text=True, timeout=60)
+        check(games - 40 <= int(done.stdout.split()[1]) <= games, f"{done.stdout} of {games} games")
+        done = subprocess.run([QZCTL, "--state", copy, "check"], capture_output=True, text=True, timeout=60)
+        check(done.returncode == 0, done.stdout + done.stderr)
+        check(daemon.qzctl("snapshot", file, ok=None).returncode == 1, "a snapshot was replaced")
+        check(os.listdir(copy) == ["qzd.db"], os.listdir(copy))
+
     common()
+    snapshot("copy")
     daemon.stop()
     common()
+    snapshot("copy-at-rest")
     check(daemon.qzctl("pause", ok=None).returncode == 3, "pause without a daemon")
     check(daemon.qzctl("nonsense", ok=None).returncode == 2, "an unknown command")
     for command in ("status", "progress", "sql", "analyse", "suite", "pause", "reload"):
