@@ -51,6 +51,7 @@ static int connect_writer(const char *path, sqlite3 **ret, struct error *err)
     r = migrations_run(db, &own, err);
     if (r == 0 && sqlite3_exec(db,
                                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+                               "PRAGMA journal_size_limit = 67108864;"
                                "PRAGMA foreign_keys = ON",
                                NULL, NULL, NULL) != SQLITE_OK) {
         r = store_error(db, err, "cannot open for writing");
@@ -60,6 +61,11 @@ static int connect_writer(const char *path, sqlite3 **ret, struct error *err)
         return error_prefix(err, r, "%s", path);
     }
     sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
+    /* The log and its index stay, empty, after a clean end: who may only read could not make them, and
+     * SQLite opens a store in this mode with them or not at all (https://www.sqlite.org/wal.html,
+     * "Read-Only Databases"). With a limit on the log's size they are emptied at the end. */
+    int keep = 1;
+    (void)sqlite3_file_control(db, "main", SQLITE_FCNTL_PERSIST_WAL, &keep);
     *ret = db;
     return 0;
 }
