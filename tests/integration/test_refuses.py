@@ -15,6 +15,9 @@ with Daemon() as daemon:
     daemon.stop()
     path = os.path.join(daemon.state, "qzd.db")
     good = open(path, "rb").read()
+    check(os.path.getsize(path + "-wal") == 0, "the log is not empty after a clean stop")
+    for name in ("-wal", "-shm"):  # the store alone, as one that was brought back from a copy
+        os.unlink(path + name)
 
     def refused(content, words):
         open(path, "wb").write(content)
