@@ -44,6 +44,13 @@ static int connect_writer(const char *path, sqlite3 **ret, struct error *err)
     if (r < 0) {
         return r;
     }
+    /* SQLite falls back to reading where writing is not allowed; that is not what was asked for. */
+    if (sqlite3_db_readonly(db, "main") != 0) {
+        sqlite3_close(db);
+        return error_set(err, ERROR_PERMISSION,
+                         "%s: cannot be opened for writing (permissions, a read-only or full disk)",
+                         path);
+    }
     /* Should the version in the log be one that we refuse, closing must not move the log into the
      * file. */
     sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
