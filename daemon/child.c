@@ -45,15 +45,22 @@ static void close_handle(uv_handle_t *handle)
     }
 }
 
+static bool is_cut_off(const struct child *child)
+{
+    return child->decoder.end > child->decoder.begin;
+}
+
 static void describe(const struct child *child, char *ret, size_t size)
 {
+    const char *where = is_cut_off(child) ? " in the middle of a message" : "";
+
     if (child->broken) {
         (void)snprintf(ret, size, "%s", child->why.text);
     } else if (child->signal != 0) {
-        (void)snprintf(ret, size, "killed by signal %d (%s)", child->signal,
-                       strsignal(child->signal));
+        (void)snprintf(ret, size, "killed by signal %d (%s)%s", child->signal,
+                       strsignal(child->signal), where);
     } else {
-        (void)snprintf(ret, size, "exit status %lld", (long long)child->status);
+        (void)snprintf(ret, size, "exit status %lld%s", (long long)child->status, where);
     }
 }
 
@@ -65,8 +72,8 @@ static void end_if_all_ended(struct child *child)
         return;
     }
     describe(child, how, sizeof(how));
-    child->callbacks.ended(!child->broken && child->signal == 0 && child->status == 0, how,
-                           child->callbacks.context);
+    bool clean = !child->broken && child->signal == 0 && child->status == 0 && !is_cut_off(child);
+    child->callbacks.ended(clean, how, child->callbacks.context);
     close_handle((uv_handle_t *)&child->process);
     close_handle((uv_handle_t *)&child->in);
     close_handle((uv_handle_t *)&child->out);

@@ -79,6 +79,7 @@ void config_default(struct config *ret)
                      .window = {.c = 20000, .alpha = 0.75, .beta = 0.4},
                      .held_out = 20},
         .evaluation = {.share = 0.1, .nodes = 800, .gate = CONFIG_GATE_NONE},
+        .patience = {.worker_s = 60, .training_s = 900},
         .cluster_role = CONFIG_ROLE_NONE,
     };
     ret->training.params.threads = CONFIG_AUTO;

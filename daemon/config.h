@@ -79,6 +79,11 @@ struct config {
         enum config_gate gate;
     } evaluation;
 
+    struct
+    { /* patience: seconds without a word after which a process is killed and started again */
+        int64_t worker_s, training_s; /* training_s: of an evaluation too */
+    } patience;
+
     struct {                   /* control */
         char socket[PATH_MAX]; /* "auto" is resolved to <state_dir>/qzd.sock */
     } control;

@@ -172,6 +172,11 @@ const struct config_key config_keys[] = {
     {"evaluation.gate", WORD(evaluation.gate, gate_words),
      .doc = "What a new net must pass before it plays; nothing yet."},
 
+    {"patience.worker", INTEGER(patience.worker_s, 5, 86400),
+     .doc = "Seconds without a word after which a worker is killed and started again."},
+    {"patience.training", INTEGER(patience.training_s, 5, 864000),
+     .doc = "The same for a training or an evaluation."},
+
     {"control.socket", .type = CONFIG_TYPE_SOCKET, FIELD(control.socket), RESTART,
      .doc = "Unix socket of qzctl; auto = qzd.sock in the state directory."},
     {"control.http", .type = CONFIG_TYPE_WORD, .words = only_off, RESTART,

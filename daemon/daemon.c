@@ -248,6 +248,7 @@ static void on_tick(uv_timer_t *timer)
     daemon_event(d, (struct scheduler_event){.kind = EVENT_TICK});
     keep_account(d);
     daemon_doctor_tick(d);
+    daemon_watch_tick(d);
     beat(d);
     daemon_show(d);
 }
@@ -385,8 +386,9 @@ static int open_parts(struct daemon *d, struct error *err)
     http.context = d;
     supervisor.context = d;
     d->workers = calloc(d->n_workers + 1, sizeof(*d->workers));
+    d->watches = calloc(d->n_workers + 2, sizeof(*d->watches));
     d->supervisor = supervisor_create(&d->loop, d->n_workers, &supervisor);
-    if (d->workers == NULL || d->supervisor == NULL) {
+    if (d->workers == NULL || d->watches == NULL || d->supervisor == NULL) {
         return error_set(err, ERROR_NO_MEMORY, "out of memory");
     }
     /* The socket before the thread: if it is refused, nothing has to be undone. */
@@ -413,7 +415,8 @@ static void begin(struct daemon *d, const struct daemon_resume *resume, const ch
 {
     struct scheduler_settings settings;
 
-    d->started_at = daemon_wall_ms();
+    d->started_ms = daemon_now_ms();
+    daemon_watch_begin(d);
     d->ticked_ms = daemon_now_ms();
     daemon_scheduler_settings(d, &settings);
     scheduler_init(&d->scheduler, &settings, &resume->start, daemon_now_ms());
@@ -485,6 +488,7 @@ static void finish(struct daemon *d)
         free(d->workers[i].search);
     }
     free(d->workers);
+    free(d->watches);
     supervisor_destroy(d->supervisor);
     game_table_destroy(d->games);
     training_row_finish(&d->training.row);

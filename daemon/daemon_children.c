@@ -2,14 +2,13 @@
  * games, then handed to the storage thread, which checks it whole. */
 #include "daemon/daemon_internal.h"
 
+#include "daemon/game_rules.h"
 #include "mcts/random.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { MAX_SAID_REFUSALS = 100 };
 
 /* ---- to workers ---- */
 void daemon_start_worker(struct daemon *d, uint32_t index)
@@ -136,9 +135,8 @@ static void record_done(struct storage_task *task, int result, const struct erro
     if (result >= 0) {
         return;
     }
-    /* One bad worker must not fill the log. */
     d->refused++;
-    if (d->refused <= MAX_SAID_REFUSALS) {
+    if (daemon_may_say(d, ROLE_WORKER, record->worker)) {
         daemon_note(d, SEVERITY_ERROR, "record refused", "worker %u, game %s: %s", record->worker,
                     uid, err->text);
     }
@@ -149,6 +147,8 @@ static void record_done(struct storage_task *task, int result, const struct erro
     if (result != ERROR_CONFLICT) {
         daemon_put(d, storage_task_abandon(uid));
     }
+    /* What sends one bad record may send nothing else: it begins anew, after the scheduler's delay. */
+    supervisor_kill(d->supervisor, ROLE_WORKER, record->worker);
 }
 
 static void keep_record(struct daemon *d, uint32_t index, Qzd__FromChild *message,
@@ -200,28 +200,52 @@ static bool complete_search(struct worker_view *worker, Qzd__Position *position)
     return position->search != NULL;
 }
 
+/* Nothing of it is kept; the game goes on from its known moves in a new worker. */
+static void refuse_record(struct daemon *d, uint32_t index, const struct active_game *game,
+                          Qzd__FromChild *message, const struct error *err)
+{
+    d->refused++;
+    if (daemon_may_say(d, ROLE_WORKER, index)) {
+        daemon_note(d, SEVERITY_ERROR, "record refused",
+                    "worker %u, game %s: %s; the worker is killed", index, game->uid, err->text);
+    }
+    qzd__from_child__free_unpacked(message, NULL);
+    supervisor_kill(d->supervisor, ROLE_WORKER, index);
+}
+
 static void take_position(struct daemon *d, uint32_t index, struct active_game *game,
                           Qzd__FromChild *message)
 {
     Qzd__Position *position = message->position;
     float q = position->has_q ? position->q : NAN;
-    int r = position->action > UINT16_MAX ? ERROR_INVALID : 0;
+    struct error err = {.text = ""};
+    int r = game_rules_position(game, d->game, position, &err);
 
-    if (r == 0) {
-        r = game_table_play(game, position->ply, (uint16_t)position->action, q);
-    }
     if (r == 0 && !complete_search(&d->workers[index], position)) {
-        r = ERROR_INVALID;
+        r = error_set(&err, ERROR_INVALID, "ply %u: no search is given", position->ply);
+    }
+    if (r == 0 && game_table_play(game, position->ply, (uint16_t)position->action, q) < 0) {
+        r = error_set(&err, ERROR_NO_MEMORY, "out of memory");
     }
     if (r < 0) {
-        daemon_note(d, SEVERITY_ERROR, "record refused",
-                    "worker %u, game %s: ply %u does not follow %u known moves (%s)", index,
-                    game->uid, position->ply, game->n_actions, error_text(r));
-        qzd__from_child__free_unpacked(message, NULL);
-        supervisor_kill(d->supervisor, ROLE_WORKER, index);
+        refuse_record(d, index, game, message, &err);
         return;
     }
     keep_record(d, index, message, 0);
+}
+
+static void take_end(struct daemon *d, uint32_t index, struct active_game *game,
+                     Qzd__FromChild *message)
+{
+    struct error err = {.text = ""};
+
+    if (game_rules_end(game, d->game, message->end, &err) < 0) {
+        refuse_record(d, index, game, message, &err);
+        return;
+    }
+    game_table_remove(d->games, game);
+    keep_record(d, index, message, 0);
+    hand_games(d, index);
 }
 
 static void take_record(struct daemon *d, uint32_t index, Qzd__FromChild *message)
@@ -244,9 +268,7 @@ static void take_record(struct daemon *d, uint32_t index, Qzd__FromChild *messag
         take_position(d, index, game, message);
         break;
     default:
-        game_table_remove(d->games, game);
-        keep_record(d, index, message, 0);
-        hand_games(d, index);
+        take_end(d, index, game, message);
         break;
     }
 }
@@ -273,8 +295,10 @@ static void take_refusal(struct daemon *d, uint32_t index, const Qzd__Refused *r
 {
     struct active_game *game = game_table_find(d->games, refused->uid);
 
-    daemon_note(d, SEVERITY_ERROR, "game refused", "worker %u cannot play game %s: %s", index,
-                refused->uid, refused->why);
+    if (daemon_may_say(d, ROLE_WORKER, index)) {
+        daemon_note(d, SEVERITY_ERROR, "game refused", "worker %u cannot play game %s: %s", index,
+                    refused->uid, refused->why);
+    }
     if (game != NULL) {
         if (game->started) {
             daemon_put(d, storage_task_abandon(game->uid));
@@ -323,11 +347,15 @@ static void worker_message(struct daemon *d, uint32_t index, Qzd__FromChild *mes
         take_refusal(d, index, message->refused);
         break;
     case QZD__FROM_CHILD__WHAT_FAILURE:
-        daemon_note(d, SEVERITY_ERROR, "worker failed", "worker %u: %s", index,
-                    message->failure->text);
+        if (daemon_may_say(d, ROLE_WORKER, index)) {
+            daemon_note(d, SEVERITY_ERROR, "worker failed", "worker %u: %s", index,
+                        message->failure->text);
+        }
         break;
     case QZD__FROM_CHILD__WHAT_EVENT:
-        take_event(d, message->event);
+        if (daemon_may_say(d, ROLE_WORKER, index)) {
+            take_event(d, message->event);
+        }
         break;
     default:
         daemon_note(d, SEVERITY_ERROR, "worker", "worker %u sent what is not a worker's to say",
@@ -359,9 +387,13 @@ static void on_message(enum supervisor_role role, uint32_t index, Qzd__FromChild
 {
     struct daemon *d = context;
 
+    daemon_heard(d, role, index);
     switch (role) {
     case ROLE_WORKER:
         worker_message(d, index, message);
+        if (storage_thread_full(d->storage)) { /* whatever it was that filled the queue */
+            supervisor_read(d->supervisor, false);
+        }
         return;
     case ROLE_TRAIN:
         daemon_train_message(d, message);
@@ -377,6 +409,9 @@ static void on_line(enum supervisor_role role, uint32_t index, const char *line,
 {
     struct daemon *d = context;
 
+    if (!daemon_may_say(d, role, index)) {
+        return;
+    }
     if (role == ROLE_WORKER) {
         daemon_say(d, SEVERITY_WARNING, "worker", "%u: %s", index, line);
     } else {

@@ -99,7 +99,7 @@ void daemon_doctor_live(struct doctor_live *ret, void *context)
         .known = true,
         .paused = s->paused,
         .blocked = s->blocked,
-        .uptime_s = (double)(daemon_wall_ms() - d->started_at) / 1000,
+        .uptime_s = (double)(daemon_now_ms() - d->started_ms) / 1000,
         .blocked_s = watch->blocked_s,
         .queue = d->storage == NULL ? 0 : storage_thread_queue(d->storage),
         .queue_max = STORAGE_QUEUE_MAX,

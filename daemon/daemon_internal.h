@@ -18,6 +18,8 @@
 
 #include <stdatomic.h>
 
+#include <sys/types.h>
+
 enum {
     DAEMON_GRACE_MS = 5000, /* for a child to end by itself */
     DAEMON_GAMES_PER_WORKER = 32,
@@ -39,6 +41,12 @@ struct worker_view {
     uint64_t bytes;
     uint32_t restarts;
     uint32_t silent_s; /* of seconds in which it should be playing, since it said anything */
+};
+
+/* One of the workers, the training or the evaluation (daemon_watch.c). */
+struct child_watch {
+    uint32_t silent_s;     /* since it said anything, in ticks */
+    uint32_t said, unsaid; /* lines and events passed on, and not, in this window */
 };
 
 struct known_net {
@@ -84,9 +92,9 @@ struct doctor_watch {
     atomic_bool stop;
     uint32_t to_look_s, to_read_s; /* until the next look at the hour's figures; at all */
     uint32_t blocked_s, queue_high_s, game_s, training_silent_s;
-    int64_t games;                  /* finished, when game_s began */
-    double slots_used;              /* exponential mean over a minute */
-    double cores_used, cores_held;  /* likewise; NaN: not yet */
+    int64_t games;                 /* finished, when game_s began */
+    double slots_used;             /* exponential mean over a minute */
+    double cores_used, cores_held; /* likewise; NaN: not yet */
     int64_t exits_ms[DAEMON_KEPT_EXITS];
     uint32_t n_exits;
     int64_t measured_ms; /* when the processor times below were read; 0: never */
@@ -122,6 +130,9 @@ struct daemon {
     struct game_table *games;
     struct scheduler scheduler;
     struct worker_view *workers; /* [n_workers] */
+    struct child_watch *watches; /* [n_workers + 2]: the workers, the training, the evaluation */
+    dev_t store_device;          /* of qzd.db as it was opened */
+    ino_t store_inode;
 
     struct store_net net; /* the current one */
     struct store_counts counts;
@@ -133,7 +144,7 @@ struct daemon {
     struct doctor_watch doctor;
 
     double stored_account_ms;
-    int64_t started_at;  /* Unix ms */
+    int64_t started_ms;  /* monotonic */
     int64_t stopping_ms; /* monotonic */
     int64_t ticked_ms;   /* monotonic */
     uint32_t ticks, refused, dropped;
@@ -175,6 +186,14 @@ void daemon_send_net(struct daemon *d, uint32_t index);
 void daemon_send_suspend(struct daemon *d, enum supervisor_role role, uint32_t index,
                          bool suspended);
 extern const struct supervisor_callbacks daemon_supervisor_callbacks; /* context: the daemon */
+
+/* daemon_watch.c */
+void daemon_watch_begin(struct daemon *d);
+void daemon_watch_tick(struct daemon *d); /* each second */
+/* A child has begun or has said something. */
+void daemon_heard(struct daemon *d, enum supervisor_role role, uint32_t index);
+/* Whether a line or event of a child is still to be passed on, or is only counted. */
+bool daemon_may_say(struct daemon *d, enum supervisor_role role, uint32_t index);
 
 /* daemon_trainings.c */
 void daemon_begin_training(struct daemon *d);

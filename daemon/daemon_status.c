@@ -200,7 +200,7 @@ char *daemon_status(void *context)
         "{s:b, s:s, s:s, s:I, s:o, s:s, s:s?, s:s, s:I, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:b, "
         "s:b, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o}",
         "running", 1, "version", QZD_VERSION, "build", QZD_BUILD, "pid", (json_int_t)uv_os_getpid(),
-        "uptime_s", number((double)(daemon_wall_ms() - d->started_at) / 1000), "state_dir",
+        "uptime_s", number((double)(daemon_now_ms() - d->started_ms) / 1000), "state_dir",
         d->state_dir, "config", d->config_path, "game", d->config.game, "generation",
         (json_int_t)d->net.generation, "net_sha256", d->net.sha256, "games",
         (json_int_t)d->counts.games, "unfinished_games", (json_int_t)d->counts.unfinished,

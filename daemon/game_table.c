@@ -22,6 +22,7 @@ static void game_free(struct active_game *game)
     free(game->opening);
     free(game->actions);
     free(game->q);
+    free(game->state);
     free(game);
 }
 

@@ -19,7 +19,10 @@ struct active_game {
     bool started;    /* its start has been written or is on its way */
     uint32_t n_actions, capacity;
     uint16_t *actions;
-    float *q;                                             /* root q of each, NaN = not known */
+    float *q; /* root q of each, NaN = not known */
+    void *
+        state; /* behind the first n_played of them (daemon/game_rules.h), malloced; NULL: not yet asked */
+    uint32_t n_played;
     struct active_game *next_in_bucket, *previous, *next; /* the table's own */
 };
 

@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { OUTPUT_BYTES = 64 << 10 };
+enum { OUTPUT_BYTES = 64 << 10, SIGN_OF_LIFE_MS = 5000 };
 
 static int64_t clock_ms(clockid_t clock)
 {
@@ -168,6 +168,11 @@ bool process_should_stop(void *argument)
             qzd__to_child__free_unpacked(message, NULL);
         }
     } while (process->suspended && !process->stopping);
+    int64_t now_ms = process_monotonic_ms();
+    if (now_ms - process->sign_of_life_ms >= SIGN_OF_LIFE_MS) {
+        process->sign_of_life_ms = now_ms;
+        process_send_core_time(process);
+    }
     return process->stopping;
 }
 

@@ -15,6 +15,7 @@ struct process {
     bool stopping;  /* Stop, SIGTERM, or the daemon has gone */
     bool suspended; /* kept up to date by process_next() */
     int64_t busy_reported_ms;
+    int64_t sign_of_life_ms; /* when process_should_stop() last gave one, monotonic */
     bool holds; /* messages wait for process_flush(), so that the daemon wakes less often */
     int64_t held_since_ms; /* the oldest of them; 0 = none */
 };
@@ -28,7 +29,8 @@ void process_finish(struct process *process);
 void process_receive(struct process *process, int timeout_ms);
 /* The next command, to be freed by the caller; NULL: none. Stop and Suspend are handled here and not given. */
 Qzd__ToChild *process_next(struct process *process);
-/* Ready for a library's should_stop: takes in Stop and Suspend, stays inside while suspended. Other commands wait. */
+/* Ready for a library's should_stop: takes in Stop and Suspend, stays inside while suspended. Other commands wait. Gives a sign
+ * of life (CoreTime) every few seconds, without which the daemon takes the process for a hung one. */
 bool process_should_stop(void *process);
 
 /* Send, or keep for the next process_flush() if the process holds its messages (above 64 KiB they go at

@@ -16,3 +16,28 @@ endfunction()
 
 fault_test(store_disk storage)
 target_sources(test_store_disk PRIVATE faults/vfs_shim.c faults/store_script.c)
+fault_test(storage_disk daemon)
+target_sources(test_storage_disk PRIVATE faults/vfs_shim.c)
+
+# For the Python tests of a whole daemon: tests/faults/test_NAME.py with faults.py, whose daemons run below preload.c.
+add_library(qzd_faults MODULE faults/preload.c)
+target_link_libraries(qzd_faults PRIVATE qzd_warnings ${CMAKE_DL_LIBS})
+target_compile_options(qzd_faults PRIVATE -Wno-nonnull-compare)
+set_target_properties(qzd_faults PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
+function(daemon_fault_test name)
+  # A sanitizer must be the first library that is loaded: then these are left out.
+  if(NOT Python3_FOUND OR QZD_SANITIZE)
+    return()
+  endif()
+  add_test(NAME faults_${name}
+           COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/faults/test_${name}.py)
+  set(slowness 1)
+  if(QZD_COVERAGE)
+    set(slowness 6)
+  endif()
+  set_tests_properties(faults_${name} PROPERTIES TIMEOUT 600 LABELS "integration;faults"
+    ENVIRONMENT "QZD_BUILD_DIR=${CMAKE_BINARY_DIR};QZD_TEST_SLOWNESS=${slowness}")
+endfunction()
+
+daemon_fault_test(disk)
+daemon_fault_test(child)

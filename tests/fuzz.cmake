@@ -27,7 +27,7 @@ target_link_options(fuzz_commands PRIVATE LINKER:--wrap=process_open)
 fuzz_target(wire daemon PkgConfig::JANSSON)
 target_link_options(fuzz_wire PRIVATE
   LINKER:--wrap=storage_thread_put,--wrap=storage_thread_full,--wrap=storage_thread_queue
-  LINKER:--wrap=storage_thread_in_trouble,--wrap=supervisor_start,--wrap=log_event)
+  LINKER:--wrap=storage_thread_in_trouble,--wrap=supervisor_start,--wrap=log_event,--wrap=uv_queue_work)
 
 add_executable(make_corpus EXCLUDE_FROM_ALL fuzz/make_corpus.c fuzz/fuzz_file.c)
 target_link_libraries(make_corpus PRIVATE daemon PkgConfig::ZLIB qzd_warnings m)

@@ -61,6 +61,19 @@ int __wrap_supervisor_start(struct supervisor *supervisor, enum supervisor_role 
     return 0;
 }
 
+/* The doctor's looks: not here. */
+int __wrap_uv_queue_work(uv_loop_t *loop, uv_work_t *request, uv_work_cb work,
+                         uv_after_work_cb done);
+int __wrap_uv_queue_work(uv_loop_t *loop, uv_work_t *request, uv_work_cb work,
+                         uv_after_work_cb done)
+{
+    (void)loop;
+    (void)request;
+    (void)work;
+    (void)done;
+    return UV_ENOMEM;
+}
+
 void __wrap_log_event(struct log *log, enum log_severity severity, const char *what,
                       const char *format, ...) __attribute__((format(printf, 4, 5)));
 void __wrap_log_event(struct log *log, enum log_severity severity, const char *what,
@@ -144,7 +157,9 @@ static struct daemon *make_daemon(uv_loop_t *loop, struct store *store)
     d->games = game_table_create();
     d->supervisor = supervisor_create(loop, WORKERS, &callbacks);
     d->workers = calloc(WORKERS + 1, sizeof(*d->workers));
-    FUZZ_CHECK(d->games != NULL && d->supervisor != NULL && d->workers != NULL);
+    d->watches = calloc(WORKERS + 2, sizeof(*d->watches));
+    FUZZ_CHECK(d->games != NULL && d->supervisor != NULL && d->workers != NULL &&
+               d->watches != NULL);
     FUZZ_CHECK(store_current_net(store, "main", &d->net, &err) == 0);
     daemon_remember_net(d, &d->net);
     begin_training(d, store);
@@ -163,6 +178,7 @@ static void end_daemon(struct daemon *d, uv_loop_t *loop)
         free(d->workers[i].search);
     }
     free(d->workers);
+    free(d->watches);
     supervisor_destroy(d->supervisor);
     game_table_destroy(d->games);
     training_row_finish(&d->training.row);

@@ -1,0 +1,106 @@
+#include "daemon/game_rules.h"
+
+#include "storage/policy.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The state behind the known moves is kept with the game and brought forward from where it was. */
+static int bring_forward(struct active_game *active, const struct game *game, struct error *err)
+{
+    const char *why = NULL;
+    uint16_t legal[GAME_MAX_LEGAL];
+
+    if (active->state == NULL) {
+        active->state = malloc(sizeof(union game_state));
+        active->n_played = 0;
+        if (active->state == NULL) {
+            return error_set(err, ERROR_NO_MEMORY, "out of memory");
+        }
+        if (!game->init(active->state, active->opening, &why)) {
+            return error_set(err, ERROR_INVALID, "its opening \"%.32s\" is %s", active->opening,
+                             why);
+        }
+    }
+    while (active->n_played < active->n_actions) {
+        uint16_t action = active->actions[active->n_played];
+        uint32_t n = game->legal(active->state, legal);
+        bool is_legal = false;
+        for (uint32_t i = 0; i < n; i++) {
+            is_legal = is_legal || legal[i] == action;
+        }
+        if (!is_legal) {
+            return error_set(err, ERROR_INVALID, "ply %u: its move %u is not legal",
+                             active->n_played, action);
+        }
+        game->play(active->state, action);
+        active->n_played++;
+    }
+    return 0;
+}
+
+static bool contains(const uint16_t *legal, uint32_t n, uint32_t action)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (legal[i] == action) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int game_rules_position(struct active_game *active, const struct game *game,
+                        const Qzd__Position *position, struct error *err)
+{
+    struct policy_entry entries[POLICY_MAX_ENTRIES];
+    uint16_t legal[GAME_MAX_LEGAL];
+    int r = bring_forward(active, game, err);
+
+    if (r < 0) {
+        return r;
+    }
+    if (position->ply != active->n_actions) {
+        return error_set(err, ERROR_CONFLICT, "ply %u does not follow %u known moves",
+                         position->ply, active->n_actions);
+    }
+    uint32_t n = game->legal(active->state, legal);
+    if (!contains(legal, n, position->action)) {
+        return error_set(err, ERROR_INVALID, "ply %u: move %u is not legal there", position->ply,
+                         position->action);
+    }
+    int n_entries =
+        policy_decode(position->policy.data, position->policy.len, entries, POLICY_MAX_ENTRIES);
+    for (int i = 0; i < n_entries; i++) {
+        if (!contains(legal, n, entries[i].action)) {
+            return error_set(err, ERROR_INVALID, "ply %u: visits of move %u, which is not legal",
+                             position->ply, entries[i].action);
+        }
+    }
+    return n_entries < 0 ? error_set(err, ERROR_INVALID, "ply %u: a policy that does not decode",
+                                     position->ply)
+                         : 0;
+}
+
+int game_rules_end(struct active_game *active, const struct game *game, const Qzd__GameEnd *end,
+                   struct error *err)
+{
+    int value = 0;
+    int r = bring_forward(active, game, err);
+
+    if (r < 0) {
+        return r;
+    }
+    if (end->plies != active->n_actions) {
+        return error_set(err, ERROR_INVALID, "its end speaks of %u plies, %u are known", end->plies,
+                         active->n_actions);
+    }
+    bool over = game->over(active->state, &value);
+    bool by_rules = strcmp(end->reason, "rules") == 0;
+    int outcome = game->side_to_move(active->state) == 0 ? value : -value;
+    if ((by_rules && !over) || (over && outcome != end->first_player_outcome)) {
+        return error_set(err, ERROR_INVALID,
+                         "it ends by \"%.16s\" with %d, which the rules do not say", end->reason,
+                         end->first_player_outcome);
+    }
+    return 0;
+}

@@ -1,0 +1,18 @@
+/* Whether what a worker says of a game is possible by the rules. A move that is none would be found much later, by each
+ * training whose window holds it, and no training could end then. */
+#ifndef DAEMON_GAME_RULES_H
+#define DAEMON_GAME_RULES_H
+
+#include "daemon/game_table.h"
+#include "daemon/wire.pb-c.h"
+#include "mcts/game.h"
+
+/* The position that follows the moves known: its ply is the next, its move and the moves of its policy are legal there. 0,
+ * ERROR_CONFLICT: another ply; ERROR_INVALID; ERROR_NO_MEMORY. */
+int game_rules_position(struct active_game *active, const struct game *game,
+                        const Qzd__Position *position, struct error *err);
+/* The end: as many plies, and where the rules end it, their result. */
+int game_rules_end(struct active_game *active, const struct game *game, const Qzd__GameEnd *end,
+                   struct error *err);
+
+#endif

@@ -1,0 +1,136 @@
+#include "daemon/game_rules.h"
+
+#include <check.h>
+#include <math.h>
+#include <string.h>
+
+static const struct game *connect4;
+static struct game_table *table;
+static struct active_game *active;
+static struct error err;
+
+static void setup(void)
+{
+    connect4 = game_find("connect4");
+    table = game_table_create();
+    ck_assert_ptr_nonnull(table);
+    active = game_table_add(table, "00000000000000000000000000000001", 1, 7, "44");
+    ck_assert_ptr_nonnull(active);
+    err.text[0] = '\0';
+}
+
+static void teardown(void)
+{
+    game_table_destroy(table);
+}
+
+/* Column 1 to 7 at a ply, visits for one column (0: none). */
+static int say(uint32_t ply, uint32_t column, uint8_t visited)
+{
+    Qzd__Position position = QZD__POSITION__INIT;
+    uint8_t policy[] = {0, (uint8_t)(visited - 1), 5};
+
+    position.ply = ply;
+    position.action = column - 1;
+    if (visited > 0) {
+        position.policy.data = policy;
+        position.policy.len = sizeof(policy);
+    }
+    return game_rules_position(active, connect4, &position, &err);
+}
+
+static void play(const char *columns)
+{
+    for (; *columns != '\0'; columns++) {
+        uint32_t column = (uint32_t)(*columns - '0');
+        ck_assert_msg(say(active->n_actions, column, (uint8_t)column) == 0, "%s", err.text);
+        ck_assert_int_eq(game_table_play(active, active->n_actions, (uint16_t)(column - 1), NAN),
+                         0);
+    }
+}
+
+static int end(uint32_t plies, int outcome, char *reason)
+{
+    Qzd__GameEnd message = QZD__GAME_END__INIT;
+
+    message.plies = plies;
+    message.first_player_outcome = outcome;
+    message.reason = reason;
+    return game_rules_end(active, connect4, &message, &err);
+}
+
+START_TEST(moves_and_visits_must_be_legal_behind_the_opening_and_the_known_moves)
+{
+    ck_assert_int_eq(say(0, 8, 0), ERROR_INVALID);
+    ck_assert_int_eq(say(0, 60000, 0), ERROR_INVALID);
+    ck_assert_int_eq(say(0, 4, 8), ERROR_INVALID);
+    ck_assert_int_eq(say(1, 4, 4), ERROR_CONFLICT);
+    play("4444"); /* with the opening, column 4 is full */
+    ck_assert_int_eq(say(4, 4, 0), ERROR_INVALID);
+    ck_assert_ptr_nonnull(strstr(err.text, "ply 4: move 3 is not legal"));
+    ck_assert_int_eq(say(4, 1, 4), ERROR_INVALID);
+    ck_assert_ptr_nonnull(strstr(err.text, "visits of move 3"));
+    ck_assert_int_eq(say(4, 1, 1), 0);
+}
+END_TEST
+
+START_TEST(asking_changes_nothing)
+{
+    play("12");
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(say(2, 1, 1), 0);
+        ck_assert_int_lt(say(3, 1, 1), 0);
+    }
+    ck_assert_uint_eq(active->n_actions, 2);
+}
+END_TEST
+
+START_TEST(end_by_the_rules_must_be_one)
+{
+    play("1213"); /* the first player has 4, 1 and 1 */
+    ck_assert_int_lt(end(4, 1, "rules"), 0);
+    ck_assert_int_eq(end(4, -1, "resign"), 0);
+    ck_assert_int_lt(end(5, -1, "resign"), 0);
+    play("151"); /* four in column 1 */
+    ck_assert_int_eq(end(7, 1, "rules"), 0);
+    ck_assert_int_lt(end(7, -1, "rules"), 0);
+    ck_assert_int_lt(end(7, 0, "rules"), 0);
+    ck_assert_int_lt(end(7, -1, "resign"), 0);
+    ck_assert_int_lt(say(7, 2, 2), 0);
+}
+END_TEST
+
+START_TEST(game_that_goes_on_after_a_restart_is_known_by_its_moves)
+{
+    static const uint16_t moves[] = {0, 1, 0};
+    for (uint32_t i = 0; i < 3; i++) {
+        ck_assert_int_eq(game_table_play(active, i, moves[i], NAN), 0);
+    }
+    ck_assert_int_eq(say(3, 1, 1), 0);
+    struct active_game *broken = game_table_add(table, "02", 2, 7, "");
+    for (uint32_t i = 0; i < 7; i++) {
+        ck_assert_int_eq(game_table_play(broken, i, 0, NAN), 0);
+    }
+    active = broken;
+    ck_assert_int_eq(say(7, 2, 0), ERROR_INVALID);
+    ck_assert_ptr_nonnull(strstr(err.text, "ply 6: its move 0 is not legal"));
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("game_rules");
+    TCase *tcase = tcase_create("game_rules");
+
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    suite_add_tcase(suite, tcase);
+    tcase_add_test(tcase, moves_and_visits_must_be_legal_behind_the_opening_and_the_known_moves);
+    tcase_add_test(tcase, asking_changes_nothing);
+    tcase_add_test(tcase, end_by_the_rules_must_be_one);
+    tcase_add_test(tcase, game_that_goes_on_after_a_restart_is_known_by_its_moves);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}
