@@ -80,6 +80,7 @@ void config_default(struct config *ret)
                      .held_out = 20},
         .evaluation = {.share = 0.1, .nodes = 800, .gate = CONFIG_GATE_NONE},
         .patience = {.worker_s = 60, .training_s = 900},
+        .resources = {.cores = CONFIG_AUTO},
         .cluster_role = CONFIG_ROLE_NONE,
     };
     ret->training.params.threads = CONFIG_AUTO;

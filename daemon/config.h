@@ -84,6 +84,16 @@ struct config {
         int64_t worker_s, training_s; /* training_s: of an evaluation too */
     } patience;
 
+    struct {                 /* resources */
+        uint32_t nice;       /* of children, behind the daemon's own */
+        uint32_t memory_mib; /* of each child; 0 = no limit */
+        uint32_t cores;      /* core slots at most; CONFIG_AUTO: all that the daemon may use */
+    } resources;
+
+    struct {           /* retention */
+        int64_t bytes; /* of the store's file; 0 = keep all */
+    } retention;
+
     struct {                   /* control */
         char socket[PATH_MAX]; /* "auto" is resolved to <state_dir>/qzd.sock */
     } control;

@@ -177,6 +177,19 @@ const struct config_key config_keys[] = {
     {"patience.training", INTEGER(patience.training_s, 5, 864000),
      .doc = "The same for a training or an evaluation."},
 
+    {"resources.nice", INTEGER(resources.nice, 0, 19),
+     .doc = "Children (workers, trainings, evaluations) run so many steps of niceness behind the "
+            "daemon. Under systemd the unit's Nice= does it for all."},
+    {"resources.memory_mib", INTEGER(resources.memory_mib, 0, 1048576),
+     .doc = "Private memory that each child may have, in MiB (RLIMIT_DATA); one that wants more "
+            "ends and is started again; 0 = no limit. Under systemd see MemoryMax=."},
+    {"resources.cores", COUNT(resources.cores, 1024), RESTART,
+     .doc = "Processor cores to use at most; auto = all that qzd may use."},
+
+    {"retention.bytes", INTEGER(retention.bytes, 0, EXACT),
+     .doc = "Size of qzd.db above which the oldest finished games are dropped, but for those in "
+            "the window; tallies, trainings, evaluations and nets stay; 0 = keep all."},
+
     {"control.socket", .type = CONFIG_TYPE_SOCKET, FIELD(control.socket), RESTART,
      .doc = "Unix socket of qzctl; auto = qzd.sock in the state directory."},
     {"control.http", .type = CONFIG_TYPE_WORD, .words = only_off, RESTART,

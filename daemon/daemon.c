@@ -432,6 +432,10 @@ static void begin(struct daemon *d, const struct daemon_resume *resume, const ch
         daemon_event(
             d, (struct scheduler_event){.kind = EVENT_JUDGE, .net = d->net.id, .search = true});
     }
+    if (resume->paused) {
+        daemon_say(d, SEVERITY_WARNING, "paused", "as it was before; qzctl resume goes on");
+        daemon_event(d, (struct scheduler_event){.kind = EVENT_PAUSE});
+    }
     daemon_event(d, (struct scheduler_event){.kind = EVENT_TICK});
     daemon_doctor_begin(d);
     notify_ready();
@@ -467,6 +471,9 @@ static int prepare(struct daemon *d, struct daemon_resume *resume, char *previou
         return error_set(err, ERROR_UNSUPPORTED, "no game is called %s", d->config.game);
     }
     d->slots = slots_count();
+    if (d->config.resources.cores != CONFIG_AUTO && d->config.resources.cores < d->slots) {
+        d->slots = d->config.resources.cores;
+    }
     d->n_workers =
         d->config.selfplay.workers == CONFIG_AUTO ? d->slots : d->config.selfplay.workers;
     if (d->n_workers > SCHEDULER_MAX_WORKERS) {

@@ -18,7 +18,9 @@ void daemon_start_worker(struct daemon *d, uint32_t index)
     if (supervisor_start(d->supervisor, ROLE_WORKER, index, &err) < 0) {
         daemon_note(d, SEVERITY_ERROR, "worker", "worker %u: %s", index, err.text);
         daemon_event(d, (struct scheduler_event){.kind = EVENT_WORKER_EXITED, .worker = index});
+        return;
     }
+    daemon_limit_child(d, ROLE_WORKER, index);
 }
 
 void daemon_configure_worker(struct daemon *d, uint32_t index)

@@ -49,6 +49,7 @@ static void take_config(struct daemon *d, const struct config *loaded)
     memcpy(&next.network, &d->config.network, sizeof(next.network));
     memcpy(&next.selfplay, &d->config.selfplay, sizeof(next.selfplay));
     memcpy(&next.control, &d->config.control, sizeof(next.control));
+    next.resources.cores = d->config.resources.cores;
     next.seed = d->config.seed;
     next.cluster_role = d->config.cluster_role;
     d->config = next;
@@ -64,6 +65,7 @@ static void bring_into_effect(struct daemon *d)
             daemon_configure_worker(d, i);
         }
     }
+    daemon_limit_children(d);
     daemon_scheduler_settings(d, &settings);
     daemon_event(d, (struct scheduler_event){.kind = EVENT_SETTINGS, .settings = &settings});
 }
@@ -206,6 +208,7 @@ static int pause_or_resume(struct daemon *d, bool pause, const char *by, char **
         return HTTP_OK;
     }
     daemon_note(d, SEVERITY_INFO, pause ? "paused" : "resumed", "by %s", by);
+    daemon_put(d, storage_task_run("paused", pause ? "yes" : "no"));
     daemon_event(d, (struct scheduler_event){.kind = pause ? EVENT_PAUSE : EVENT_RESUME});
     *ret_json = message_json(
         "message", pause ? "self-play and new trainings pause; a running training goes to its end"

@@ -149,6 +149,7 @@ struct daemon {
     int64_t ticked_ms;   /* monotonic */
     uint32_t ticks, refused, dropped;
     bool stopping, forced, failed;
+    bool limits_refused; /* and said so */
 };
 
 /* daemon.c */
@@ -173,6 +174,7 @@ struct daemon_resume {
     uint32_t n_judge;
     bool judge_search; /* the current net lacks its suites with search */
     bool first_start;
+    bool paused; /* by a person, before the last end */
 };
 /* Read what is to go on from d->store, make generation 0 if there is no net. */
 int daemon_resume(struct daemon *d, struct daemon_resume *ret, struct error *err);
@@ -194,6 +196,11 @@ void daemon_watch_tick(struct daemon *d); /* each second */
 void daemon_heard(struct daemon *d, enum supervisor_role role, uint32_t index);
 /* Whether a line or event of a child is still to be passed on, or is only counted. */
 bool daemon_may_say(struct daemon *d, enum supervisor_role role, uint32_t index);
+
+/* daemon_upkeep.c */
+/* Niceness and memory as the configuration says; that it is refused is said once. */
+void daemon_limit_child(struct daemon *d, enum supervisor_role role, uint32_t index);
+void daemon_limit_children(struct daemon *d);
 
 /* daemon_trainings.c */
 void daemon_begin_training(struct daemon *d);

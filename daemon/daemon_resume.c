@@ -349,6 +349,7 @@ static void resume_judgement(struct daemon *d)
 int daemon_resume(struct daemon *d, struct daemon_resume *ret, struct error *err)
 {
     char account[48] = "0";
+    char paused[8] = "no";
     int r = resume_run(d, &ret->first_start, err);
 
     if (r >= 0) {
@@ -374,6 +375,8 @@ int daemon_resume(struct daemon *d, struct daemon_resume *ret, struct error *err
     }
     resume_judgement(d);
     (void)store_get_run(d->store, "evaluation_account_ms", account, sizeof(account), NULL);
+    (void)store_get_run(d->store, "paused", paused, sizeof(paused), NULL);
+    ret->paused = strcmp(paused, "yes") == 0;
     double failed_at =
         ask_number(d, "SELECT max(all_positions) FROM trainings WHERE state = 'failed' AND id > "
                       "coalesce((SELECT max(id) FROM trainings WHERE state = 'finished'), 0)");

@@ -24,6 +24,7 @@ static void start_train_process(struct daemon *d)
         daemon_event(d, (struct scheduler_event){.kind = EVENT_TRAINING_EXITED});
         return;
     }
+    daemon_limit_child(d, ROLE_TRAIN, 0);
     job.job = (char *)d->training.row.training.settings;
     job.state_dir = d->state_dir;
     message.what_case = QZD__TO_CHILD__WHAT_TRAIN_JOB;
@@ -338,6 +339,7 @@ void daemon_start_evaluation(struct daemon *d, int64_t net, bool search)
         daemon_event(d, (struct scheduler_event){.kind = EVENT_EVALUATION_EXITED});
         return;
     }
+    daemon_limit_child(d, ROLE_MATCH, 0);
     send_suite(d);
 }
 
