@@ -239,6 +239,13 @@ void daemon_train_message(struct daemon *d, const Qzd__FromChild *message)
         take_core_time(d, "training", message->core_time->ms);
         return;
     }
+    if (message->what_case == QZD__FROM_CHILD__WHAT_EVENT) {
+        if (daemon_may_say(d, ROLE_TRAIN, 0)) {
+            daemon_note(d, log_severity_parse(message->event->severity), message->event->what, "%s",
+                        message->event->detail);
+        }
+        return;
+    }
     if (d->training.row.id == 0 || d->training.told) {
         return; /* it has had its say */
     }

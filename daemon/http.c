@@ -224,6 +224,9 @@ static enum MHD_Result wait_for_answer(struct request *request)
     request->query.kind = request->route->query;
     request->query.db_path = http->db_path;
     request->query.stop = &http->stop;
+    if (request->route->query == QUERY_CHECK) {
+        request->query.time_limit_ms = QUERY_CHECK_MS;
+    }
     request->work.data = request;
     request->state = REQUEST_WAITING;
     MHD_suspend_connection(request->connection);

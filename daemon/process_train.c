@@ -31,6 +31,19 @@ static void send_progress(const struct train_progress *progress, void *context)
     process_send_core_time(process);
 }
 
+static void send_warning(const char *text, void *context)
+{
+    Qzd__FromChild message = QZD__FROM_CHILD__INIT;
+    Qzd__Event event = QZD__EVENT__INIT;
+
+    event.severity = (char *)"warning";
+    event.what = (char *)"training";
+    event.detail = (char *)text;
+    message.what_case = QZD__FROM_CHILD__WHAT_EVENT;
+    message.event = &event;
+    process_send(context, &message);
+}
+
 static int send_result(struct process *process, const struct train_result *result,
                        struct error *err)
 {
@@ -54,8 +67,10 @@ static int train(struct process *process, const Qzd__TrainJob *message, struct e
 {
     struct train_job_file *file = NULL;
     struct train_result result = {0};
-    const struct train_callbacks callbacks = {
-        .progress = send_progress, .should_stop = process_should_stop, .context = process};
+    const struct train_callbacks callbacks = {.progress = send_progress,
+                                              .warn = send_warning,
+                                              .should_stop = process_should_stop,
+                                              .context = process};
     int r = train_job_parse(message->job, message->state_dir, &file, err);
 
     if (r < 0) {

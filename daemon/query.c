@@ -72,8 +72,12 @@ static int open_session(const struct query_request *request, struct session *ret
         return r;
     }
     ret->db = store_handle(ret->store);
-    /* A check reads everything and may take its time; the doctor reads in many short statements. */
-    if (request->kind != QUERY_CHECK && request->kind != QUERY_DOCTOR) {
+    /* A check reads everything and takes its time, as long as its asker allows; the doctor reads in many short
+     * statements. */
+    if (request->kind == QUERY_CHECK) {
+        ret->deadline_ms =
+            request->time_limit_ms == 0 ? INT64_MAX : now_ms() + request->time_limit_ms;
+    } else if (request->kind != QUERY_DOCTOR) {
         ret->deadline_ms =
             now_ms() + (request->kind == QUERY_SQL ? request->time_limit_ms : STORE_MS);
     }
@@ -337,11 +341,18 @@ static int ask_check(struct session *session, char **ret_json, struct error *err
     struct error integrity = {"ok"};
     struct error tallies = {"ok"};
     (void)store_check_integrity(session->store, &integrity);
-    if (!stopped(session)) {
+    if (!stopped(session) && !session->timed_out) {
         (void)store_check_tallies(session->store, &tallies);
     }
     if (stopped(session)) {
         return error_set(err, ERROR_CANCELLED, "stopped: the daemon is going down");
+    }
+    if (session->timed_out) {
+        return error_set(
+            err, ERROR_TIMEOUT,
+            "not known: a check of this store takes longer than %u ms, and would hold up the "
+            "daemon's log for so long; check it while the daemon is stopped, or check a copy",
+            session->request->time_limit_ms);
     }
     json_t *answer = json_pack("{s:s, s:s}", "integrity", integrity.text, "tallies", tallies.text);
     *ret_json = answer == NULL ? NULL : json_dumps(answer, JSON_PRESERVE_ORDER);

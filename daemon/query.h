@@ -15,7 +15,8 @@ enum {
     QUERY_DEFAULT_ROWS = 1000,
     QUERY_MAX_ROWS = 100000,
     QUERY_DEFAULT_MS = 1000,
-    QUERY_MAX_MS = 10000, /* a reader holds back the truncation of the WAL for so long at most */
+    QUERY_MAX_MS = 10000,   /* a reader holds back the truncation of the WAL for so long at most */
+    QUERY_CHECK_MS = 60000, /* likewise, for a check that a daemon is asked for */
     QUERY_DEFAULT_EVENTS = 50,
     QUERY_MAX_EVENTS = 10000,
     QUERY_REAL_TEXT = 32, /* room for query_format_real */
@@ -50,7 +51,7 @@ struct query_request { /* strings borrowed */
     const char *db_path;
     const char *sql;        /* QUERY_SQL */
     uint32_t n;             /* QUERY_SQL: most rows; QUERY_EVENTS: how many */
-    uint32_t time_limit_ms; /* QUERY_SQL */
+    uint32_t time_limit_ms; /* QUERY_SQL; QUERY_CHECK: 0 = none */
     int64_t generation;     /* QUERY_DOCTOR: as it was when that net had been made; < 0: now */
     const struct doctor_live *live; /* QUERY_DOCTOR: what the daemon knows; NULL: there is none */
     const atomic_bool *stop; /* set from any thread: ends with ERROR_CANCELLED; may be NULL */

@@ -41,3 +41,4 @@ endfunction()
 
 daemon_fault_test(disk)
 daemon_fault_test(child)
+daemon_fault_test(state)

@@ -18,6 +18,7 @@
 #include "trainer/window.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -171,6 +172,31 @@ static int take_memory(struct training *training, struct error *err)
     return r < 0 ? error_set(err, r, "training: %s: %s", training->game->name, error_text(r)) : 0;
 }
 
+static const char *start_text(enum train_start start)
+{
+    switch (start) {
+    case TRAIN_AFRESH:
+        return "without the moments of the one before";
+    case TRAIN_CONTINUED:
+        return "from what the one before has left";
+    case TRAIN_RESUMED:
+        return "from its own checkpoint";
+    }
+    return "?";
+}
+
+static void warn_of_damage(const struct training *training, const struct error *damage)
+{
+    const struct train_callbacks *callbacks = training->callbacks;
+    char text[sizeof(damage->text) + 96];
+
+    if (damage->text[0] != '\0' && callbacks != NULL && callbacks->warn != NULL) {
+        (void)snprintf(text, sizeof(text), "%s; the training begins %s", damage->text,
+                       start_text(training->start));
+        callbacks->warn(text, callbacks->context);
+    }
+}
+
 /* Everything up to where the work begins. *ret_done: the job was finished before, *ret is its result. */
 static int open_training(struct training *training, bool *ret_done, struct train_result *ret,
                          struct error *err)
@@ -208,8 +234,10 @@ static int open_training(struct training *training, bool *ret_done, struct train
     if (r < 0) {
         return r;
     }
-    training->start =
-        train_files_begin(&training->files, training->identity, parent_sha256, &training->state);
+    struct error damage;
+    training->start = train_files_begin(&training->files, training->identity, parent_sha256,
+                                        &training->state, &damage);
+    warn_of_damage(training, &damage);
     const double samples = (double)job->new_positions * job->params.samples_per_position;
     training->steps = (int64_t)ceil(samples / job->params.batch);
     return 0;

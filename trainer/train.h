@@ -85,6 +85,8 @@ struct train_result {
 
 struct train_callbacks {
     void (*progress)(const struct train_progress *progress, void *context); /* may be NULL */
+    /* Something that a person should know and that does not end the training. May be NULL. */
+    void (*warn)(const char *text, void *context);
     bool (*should_stop)(void *context); /* asked at each step; then a checkpoint is written and
                                            ERROR_CANCELLED returned. May be NULL */
     void *context;
@@ -93,7 +95,7 @@ struct train_callbacks {
 /* The optimizer's state (weights, moments, average, batch-norm statistics, step count) goes from one
  * training of a line to the next through checkpoints/<line>.ckpt; a job that runs keeps its own position
  * in checkpoints/<line>.running.ckpt. A checkpoint that is not of this job's parent or architecture
- * starts afresh from the parent's weights. A job that has been finished before (its daemon died before
+ * starts afresh from the parent's weights; one that cannot be read (damaged, of another program) is warned of. A job that has been finished before (its daemon died before
  * it heard) gives the same result again without work. On ERROR_DIVERGED or any other failure no net is
  * written and the checkpoint of the training before is as it was. */
 int train_run(const struct train_job *job, const struct train_callbacks *callbacks,

@@ -95,18 +95,32 @@ bool train_files_done(const struct train_files *files, const char *identity,
     return true;
 }
 
+/* Look at a checkpoint; one that is there and cannot be read is written down, the first of them. */
+static bool peek(const char *path, struct checkpoint_head *ret, struct error *damage)
+{
+    struct error err = {.text = ""};
+    int r = checkpoint_peek(path, ret, &err);
+
+    if (r < 0 && r != ERROR_NOT_FOUND && damage->text[0] == '\0') {
+        *damage = err;
+    }
+    return r == 0;
+}
+
 enum train_start train_files_begin(const struct train_files *files, const char *identity,
-                                   const char *parent_sha256, struct checkpoint *checkpoint)
+                                   const char *parent_sha256, struct checkpoint *checkpoint,
+                                   struct error *ret_damage)
 {
     const char *const left[] = {files->finished, files->previous};
     struct checkpoint_head head;
 
-    if (checkpoint_peek(files->running, &head, NULL) == 0 && strcmp(head.job, identity) == 0 &&
+    ret_damage->text[0] = '\0';
+    if (peek(files->running, &head, ret_damage) && strcmp(head.job, identity) == 0 &&
         checkpoint_load(files->running, checkpoint, NULL) == 0) {
         return TRAIN_RESUMED;
     }
     for (size_t i = 0; i < sizeof(left) / sizeof(left[0]); i++) {
-        if (checkpoint_peek(left[i], &head, NULL) == 0 && head.finished &&
+        if (peek(left[i], &head, ret_damage) && head.finished &&
             strcmp(head.result.net_sha256, parent_sha256) == 0 &&
             checkpoint_load(left[i], checkpoint, NULL) == 0) {
             return TRAIN_CONTINUED;

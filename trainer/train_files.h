@@ -26,9 +26,11 @@ void train_job_identity(const struct train_job *job, const char *parent_sha256,
 bool train_files_done(const struct train_files *files, const char *identity,
                       struct train_result *ret);
 /* Where the job begins: its own running checkpoint, else what the training that made the parent has
- * left, else the parent's weights, which *checkpoint holds already. */
+ * left, else the parent's weights, which *checkpoint holds already. *ret_damage: the first file that is
+ * there and could not be read, "" if there is none such. */
 enum train_start train_files_begin(const struct train_files *files, const char *identity,
-                                   const char *parent_sha256, struct checkpoint *checkpoint);
+                                   const char *parent_sha256, struct checkpoint *checkpoint,
+                                   struct error *ret_damage);
 /* The job is done: its checkpoint becomes the line's. */
 int train_files_end(const struct train_files *files, const struct checkpoint *checkpoint,
                     struct error *err);

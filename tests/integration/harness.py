@@ -121,7 +121,8 @@ class Daemon:
 
     def answers(self):
         check(self.process.poll() is None, f"the daemon ended with {self.process.poll()}")
-        return self.qzctl("status", "--json", ok=None).returncode == 0
+        done = self.qzctl("status", "--json", ok=None)  # without a daemon, qzctl answers from the store
+        return done.returncode == 0 and json.loads(done.stdout).get("pid") == self.process.pid
 
     def stop(self, seconds=10):
         """SIGTERM; returns how long it took."""

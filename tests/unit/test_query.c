@@ -357,6 +357,27 @@ START_TEST(check_finds_a_wrong_tally)
 }
 END_TEST
 
+START_TEST(check_that_is_given_too_little_time_says_that_it_does_not_know)
+{
+    struct fixture big;
+    struct fixture *f = &big;
+    struct error err = {""};
+    char *json = NULL;
+    open_with_net(f);
+    for (uint64_t i = 0; i < 400; i++) {
+        put_game(f, i, 20, 1, NULL);
+    }
+    ck_ok(store_commit(f->store, &f->err));
+    struct query_request request = {.kind = QUERY_CHECK, .db_path = f->path, .time_limit_ms = 1};
+    ck_assert_int_eq(query_ask(&request, &json, &err), ERROR_TIMEOUT);
+    ck_assert_msg(strstr(err.text, "longer than 1 ms") != NULL, "%s", err.text);
+    request.time_limit_ms = 0;
+    ck_assert_int_eq(query_ask(&request, &json, &err), 0);
+    free(json);
+    fixture_close(f);
+}
+END_TEST
+
 START_TEST(missing_store_is_not_found_and_not_made)
 {
     char *json = NULL;
@@ -386,6 +407,7 @@ int main(void)
     tcase_add_test(tests, progress_is_one_object_a_generation);
     tcase_add_test(tests, newest_events_come_in_order_of_time);
     tcase_add_test(tests, status_tells_what_the_store_knows);
+    tcase_add_test(tests, check_that_is_given_too_little_time_says_that_it_does_not_know);
     tcase_add_test(tests, missing_store_is_not_found_and_not_made);
     tcase_add_test(tests, check_finds_a_wrong_tally); /* last: it spoils the store */
     suite_add_tcase(suite, tests);

@@ -210,6 +210,7 @@ static struct train_job job_for(const char *state_dir, int64_t games)
 /* Tells a training to stop, or kills this process, once so many reports have come. */
 struct stopper {
     int64_t reports, stop_at, kill_at;
+    char warning[640];
 };
 static void count_report(const struct train_progress *progress, void *context)
 {
@@ -226,10 +227,19 @@ static bool stop_then(void *context)
     return stopper->stop_at > 0 && stopper->reports >= stopper->stop_at;
 }
 
+static void keep_warning(const char *text, void *context)
+{
+    struct stopper *stopper = context;
+    snprintf(stopper->warning, sizeof(stopper->warning), "%s", text);
+}
+
 static int run(const struct train_job *job, struct stopper *stopper, struct train_result *ret,
                struct error *err)
 {
-    struct train_callbacks callbacks = {count_report, stop_then, stopper};
+    const struct train_callbacks callbacks = {.progress = count_report,
+                                              .warn = keep_warning,
+                                              .should_stop = stop_then,
+                                              .context = stopper};
     snprintf(err->text, sizeof(err->text), "no error");
     return train_run(job, &callbacks, ret, err);
 }
@@ -427,6 +437,45 @@ START_TEST(only_a_checkpoint_of_the_job_s_own_parent_is_gone_on_from)
 }
 END_TEST
 
+static void damage_file(const char *path)
+{
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(pwrite(fd, "damage", 6, 1000), 6);
+    close(fd);
+}
+
+START_TEST(damaged_checkpoint_is_warned_of_and_done_without)
+{
+    struct train_result first;
+    struct train_result result;
+    struct error err;
+    int64_t games = make_store("a", 60, 0);
+    make_net("a", 1, 4, NET_VALUE_WDL);
+    const struct train_job job = job_for(in_folder("a", "."), games);
+    ck_assert_msg(run_straight(&job, &first, &err) == 0, "%s", err.text);
+    const struct train_job next = next_job(&job, &first);
+    struct stopper stopper = {.stop_at = 3};
+    ck_assert_int_eq(run(&next, &stopper, &result, &err), ERROR_CANCELLED);
+    ck_assert_str_eq(stopper.warning, "");
+    damage_file(in_folder("a", "checkpoints/main.running.ckpt"));
+    struct stopper never = {0};
+    ck_assert_msg(run(&next, &never, &result, &err) == 0, "%s", err.text);
+    ck_assert_int_eq(result.start, TRAIN_CONTINUED);
+    ck_assert_msg(strstr(never.warning,
+                         "main.running.ckpt: damaged: its checksum is wrong; the "
+                         "training begins from what the one before has left") != NULL,
+                  "%s", never.warning);
+    /* The line's own too: the training begins with the weights alone. */
+    damage_file(in_folder("a", "checkpoints/main.ckpt"));
+    const struct train_job third = next_job(&next, &result);
+    struct stopper again = {0};
+    ck_assert_msg(run(&third, &again, &result, &err) == 0, "%s", err.text);
+    ck_assert_int_eq(result.start, TRAIN_AFRESH);
+    ck_assert_msg(strstr(again.warning, "main.ckpt: damaged") != NULL, "%s", again.warning);
+}
+END_TEST
+
 START_TEST(jobs_that_cannot_be_done_are_refused_by_name)
 {
     struct train_result result;
@@ -565,6 +614,7 @@ int main(void)
     tcase_add_test(tc, killed_at_any_step_and_resumed_equals_never_killed);
     tcase_add_test(tc, diverged_training_leaves_no_net_and_the_checkpoint_as_it_was);
     tcase_add_test(tc, only_a_checkpoint_of_the_job_s_own_parent_is_gone_on_from);
+    tcase_add_test(tc, damaged_checkpoint_is_warned_of_and_done_without);
     tcase_add_test(tc, jobs_that_cannot_be_done_are_refused_by_name);
     tcase_add_test(tc, two_threads_learn_the_same_up_to_rounding);
     tcase_add_test(tc, two_hundred_asymmetric_records_are_learnt_and_played);
