@@ -44,7 +44,7 @@ extern const struct qzctl_command qzctl_pause, qzctl_resume, qzctl_train, qzctl_
     qzctl_stop; /* qzctl_control.c */
 extern const struct qzctl_command qzctl_analyse, qzctl_suite;
 extern const struct qzctl_command qzctl_match;
-extern const struct qzctl_command qzctl_snapshot;
+extern const struct qzctl_command qzctl_snapshot, qzctl_play;
 extern const struct qzctl_command qzctl_games, qzctl_show_game, qzctl_nets, qzctl_replay;
 
 /* ---- options (qzctl_options.c) ---- */
@@ -97,8 +97,11 @@ int qzctl_put_object(json_t *object);
 int qzctl_flush(void);
 
 /* ---- signals (qzctl_signals.c) ---- */
-/* From here on SIGINT, SIGTERM, SIGHUP and SIGWINCH wait to be taken. A descriptor for poll(2), or -1. */
+/* From here on SIGINT, SIGTERM, SIGHUP and SIGWINCH wait to be taken. A descriptor for poll(2), or -1. Once a
+ * process. */
 int qzctl_signals_open(void);
+void qzctl_signals_hold(
+    bool hold); /* false: they do again what they do by default; true: as before */
 enum qzctl_signal { QZCTL_SIGNAL_NONE, QZCTL_SIGNAL_END, QZCTL_SIGNAL_RESIZED };
 enum qzctl_signal qzctl_signals_take(int fd); /* what has come since; does not wait */
 

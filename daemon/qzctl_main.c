@@ -27,6 +27,7 @@ static const struct qzctl_command *const commands[] = {
     &qzctl_analyse,
     &qzctl_suite,
     &qzctl_match,
+    &qzctl_play,
     /* games */
     &qzctl_games,
     &qzctl_show_game,

@@ -5,7 +5,6 @@
 #include "selfplay/sprt.h"
 
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +29,7 @@ struct contest {
     double llr;
     enum sprt_verdict verdict;
     bool shows_progress, interrupted, no_memory;
+    int signals; /* of qzctl_signals_open() */
     double seconds;
 };
 
@@ -84,13 +84,7 @@ static bool take_pair(const struct match_pair *pair, void *context)
 static bool interrupted(void *context)
 {
     struct contest *c = context;
-    sigset_t set;
-    const struct timespec at_once = {0};
-
-    (void)sigemptyset(&set);
-    (void)sigaddset(&set, SIGINT);
-    (void)sigaddset(&set, SIGTERM);
-    c->interrupted = c->interrupted || sigtimedwait(&set, NULL, &at_once) > 0;
+    c->interrupted = c->interrupted || qzctl_signals_take(c->signals) == QZCTL_SIGNAL_END;
     return c->interrupted;
 }
 
@@ -123,8 +117,6 @@ static int play(struct contest *c)
 {
     struct selfplay_settings settings = selfplay_settings_default;
     struct error err = {""};
-    sigset_t set;
-    sigset_t before;
 
     settings.search = c->options->search.params;
     const struct match_params params = {
@@ -138,15 +130,12 @@ static int play(struct contest *c)
         .build = QZD_BUILD,
         .now = wall_ms,
     };
-    (void)sigemptyset(&set);
-    (void)sigaddset(&set, SIGINT);
-    (void)sigaddset(&set, SIGTERM);
-    (void)sigprocmask(SIG_BLOCK, &set, &before);
+    c->signals = qzctl_signals_open();
     c->shows_progress = isatty(STDERR_FILENO) == 1;
     double began = processor_seconds();
     int r = match_play(&params, take_pair, c, interrupted, c, &err);
     c->seconds = processor_seconds() - began;
-    (void)sigprocmask(SIG_SETMASK, &before, NULL);
+    qzctl_signals_hold(false);
     if (c->shows_progress) {
         fputs("\r\033[K", stderr);
     }

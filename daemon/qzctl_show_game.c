@@ -1,6 +1,7 @@
 /* show: one game, its board move by move beside what net and search said of each position. */
 #include "daemon/qzctl_games.h"
 
+#include "daemon/board.h"
 #include "mcts/game.h"
 #include "storage/record.h"
 
@@ -9,7 +10,7 @@
 #include <string.h>
 
 enum { OPTION_PLY = 1 };
-enum { MAX_TOP = 4, FACTS = 6, FACT_BYTES = 256, GAP = 3 };
+enum { MAX_TOP = 4, FACTS = 6 };
 
 /* The game being shown, at one of its positions. */
 struct showing {
@@ -103,51 +104,52 @@ static const char *proof_text(const json_t *row)
 }
 
 static void value_text(const json_t *row, const char *q_key, const char *d_key, const char *label,
-                       char ret[FACT_BYTES])
+                       char ret[BOARD_NOTE_BYTES])
 {
     if (!known(row, q_key)) {
-        snprintf(ret, FACT_BYTES, "%-7s-", label);
+        snprintf(ret, BOARD_NOTE_BYTES, "%-7s-", label);
         return;
     }
     double q = real_at(row, q_key);
     double d = real_at(row, d_key);
     double win = (1 - d + q) / 2;
-    snprintf(ret, FACT_BYTES, "%-7s%+.3f  win %2.0f draw %2.0f loss %2.0f %%", label, q, 100 * win,
-             100 * d, 100 * (1 - d - win));
+    snprintf(ret, BOARD_NOTE_BYTES, "%-7s%+.3f  win %2.0f draw %2.0f loss %2.0f %%", label, q,
+             100 * win, 100 * d, 100 * (1 - d - win));
 }
 
-static void visits_text(const struct showing *s, const json_t *row, char ret[FACT_BYTES])
+static void visits_text(const struct showing *s, const json_t *row, char ret[BOARD_NOTE_BYTES])
 {
     struct visit visits[GAME_MAX_LEGAL];
     uint32_t n = read_visits(row, visits);
-    int used = snprintf(ret, FACT_BYTES, "visits ");
+    int used = snprintf(ret, BOARD_NOTE_BYTES, "visits ");
     for (uint32_t i = 0; i < n && i < MAX_TOP; i++) {
         char move[GAME_MAX_ACTION_TEXT];
         json_t *action = json_integer(visits[i].action);
         (void)move_text(s, action, move);
         json_decref(action);
-        used += snprintf(ret + used, (size_t)(FACT_BYTES - used), "%s%s %lld", i > 0 ? ", " : "",
-                         move, (long long)visits[i].visits);
+        used += snprintf(ret + used, (size_t)(BOARD_NOTE_BYTES - used), "%s%s %lld",
+                         i > 0 ? ", " : "", move, (long long)visits[i].visits);
     }
     if (n > MAX_TOP) {
-        (void)snprintf(ret + used, (size_t)(FACT_BYTES - used), ", ...");
+        (void)snprintf(ret + used, (size_t)(BOARD_NOTE_BYTES - used), ", ...");
     }
 }
 
 /* What stands beside the board. Returns how many lines. */
-static uint32_t facts_of(const struct showing *s, const json_t *row, char ret[FACTS][FACT_BYTES])
+static uint32_t facts_of(const struct showing *s, const json_t *row,
+                         char ret[FACTS][BOARD_NOTE_BYTES])
 {
     char played[GAME_MAX_ACTION_TEXT];
     char best[GAME_MAX_ACTION_TEXT];
     (void)move_text(s, json_object_get(row, "action"), played);
     (void)move_text(s, json_object_get(row, "best_action"), best);
-    snprintf(ret[0], FACT_BYTES, "ply %lld, %s player plays %s",
+    snprintf(ret[0], BOARD_NOTE_BYTES, "ply %lld, %s player plays %s",
              (long long)json_integer_value(json_object_get(row, "ply")),
              s->rules->side_to_move(&s->state) == 0 ? "first" : "second", played);
     value_text(row, "q", "d", "search", ret[1]);
     value_text(row, "v", "v_d", "net", ret[2]);
     visits_text(s, row, ret[3]);
-    snprintf(ret[4], FACT_BYTES, "best %s, %lld nodes (%s), kld %.2f%s", best,
+    snprintf(ret[4], BOARD_NOTE_BYTES, "best %s, %lld nodes (%s), kld %.2f%s", best,
              (long long)json_integer_value(json_object_get(row, "nodes")), text_at(row, "kind"),
              real_at(row, "kld"), proof_text(row));
     char z[32] = "not over";
@@ -155,49 +157,13 @@ static uint32_t facts_of(const struct showing *s, const json_t *row, char ret[FA
         snprintf(z, sizeof z, "z %+.0f", real_at(row, "z"));
     }
     if (known(row, "generation")) {
-        snprintf(ret[5], FACT_BYTES, "%s; net %lld, generation %lld", z,
+        snprintf(ret[5], BOARD_NOTE_BYTES, "%s; net %lld, generation %lld", z,
                  (long long)json_integer_value(json_object_get(row, "net_id")),
                  (long long)json_integer_value(json_object_get(row, "generation")));
     } else {
-        snprintf(ret[5], FACT_BYTES, "%s; not searched", z);
+        snprintf(ret[5], BOARD_NOTE_BYTES, "%s; not searched", z);
     }
     return FACTS;
-}
-
-/* ---- the board ---- */
-
-static void put_board_line(const char *line, size_t n, bool color)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (color && (line[i] == 'X' || line[i] == 'O')) {
-            printf("\033[1;%sm%c\033[0m", line[i] == 'X' ? "31" : "33", line[i]);
-        } else {
-            putchar(line[i]);
-        }
-    }
-}
-
-/* The drawing's lines, and beside them the facts. */
-static void put_beside(const struct showing *s, char facts[FACTS][FACT_BYTES], uint32_t n_facts)
-{
-    char drawing[GAME_MAX_DRAWING];
-    size_t width = 0;
-    s->rules->draw(&s->state, drawing);
-    for (const char *line = drawing; *line != '\0';) {
-        size_t n = strcspn(line, "\n");
-        width = n > width ? n : width;
-        line += n + (line[n] == '\n');
-    }
-    const char *line = drawing;
-    for (uint32_t i = 0; *line != '\0' || i < n_facts; i++) {
-        size_t n = strcspn(line, "\n");
-        put_board_line(line, n, s->color);
-        if (i < n_facts) {
-            printf("%*s%s", (int)(width - n) + GAP, "", facts[i]);
-        }
-        putchar('\n');
-        line += n + (line[n] == '\n');
-    }
 }
 
 /* Every move of one position. */
@@ -284,7 +250,7 @@ static bool play_row(struct showing *s, const json_t *row)
 
 static int put_game(struct showing *s, const json_t *positions, int64_t ply)
 {
-    char facts[FACTS][FACT_BYTES];
+    char facts[FACTS][BOARD_NOTE_BYTES];
     const json_t *row;
     size_t i;
     put_head(s);
@@ -293,7 +259,7 @@ static int put_game(struct showing *s, const json_t *positions, int64_t ply)
         if (ply < 0 || (int64_t)i == ply) {
             uint32_t n = facts_of(s, row, facts);
             putchar('\n');
-            put_beside(s, facts, n);
+            board_print(s->rules, &s->state, s->color, facts, n, stdout);
         }
         if ((int64_t)i == ply) {
             putchar('\n');
@@ -303,9 +269,9 @@ static int put_game(struct showing *s, const json_t *positions, int64_t ply)
             return QZCTL_FAILED;
         }
     }
-    snprintf(facts[0], FACT_BYTES, "%s", result_text(s->game));
+    snprintf(facts[0], BOARD_NOTE_BYTES, "%s", result_text(s->game));
     putchar('\n');
-    put_beside(s, facts, 1);
+    board_print(s->rules, &s->state, s->color, facts, 1, stdout);
     return qzctl_flush();
 }
 
@@ -358,9 +324,8 @@ static int find_game(struct qzctl *qzctl, const char *which, json_t **ret_rows)
 
 static int show(struct qzctl *qzctl, const json_t *game, int64_t ply)
 {
-    struct showing s = {.game = game,
-                        .rules = game_find(text_at(game, "game")),
-                        .color = qzctl_width() > 0 && getenv("NO_COLOR") == NULL};
+    struct showing s = {
+        .game = game, .rules = game_find(text_at(game, "game")), .color = board_wants_color()};
     const char *why = NULL;
     json_t *positions = NULL;
     if (s.rules == NULL) {

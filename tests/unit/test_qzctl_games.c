@@ -3,6 +3,8 @@
 
 #include "storage/policy.h"
 
+#include <signal.h>
+
 /* A game of real moves: 4 4 3 3 2 2 1, won by the first player, in full searches by net 2. */
 static const char won[] = "4433221";
 enum { WON_GAME = SCRATCH_GAMES + 1, OPEN_GAME };
@@ -225,6 +227,86 @@ START_TEST(game_with_an_illegal_move_is_told)
 }
 END_TEST
 
+/* How often `part` stands in the output. */
+static int times(const char *part)
+{
+    int n = 0;
+    for (const char *at = text; (at = strstr(at, part)) != NULL; at++) {
+        n++;
+    }
+    return n;
+}
+
+START_TEST(person_plays_through_a_pipe_with_undo_hint_and_new)
+{
+    ck_run(0, "play --nodes 50 <<'EOF'\n4\nundo\nhint\n8\n\nnew\nEOF\n");
+    ck_says("You are the first player");
+    ck_says("The net plays");
+    ck_says("You might play");
+    ck_says("\"8\" is no move here");
+    ck_assert_int_eq(times("1 2 3 4 5 6 7"), 4); /* begin, 4, undo, new */
+    ck_run(0, "play --nodes 50 --second 44 < /dev/null");
+    ck_assert_int_eq(times("The net plays"), 1);
+    ck_says("search ");
+    ck_says("net    ");
+    ck_says("visits ");
+    ck_run(0, "play --nodes 0 --second <<'EOF'\nundo\nswap\nquit\n4\nEOF\n");
+    ck_says("no move of yours");
+    ck_says("likes  ");
+    ck_assert_int_eq(times("1 2 3 4 5 6 7"), 2); /* nothing behind quit */
+}
+END_TEST
+
+START_TEST(game_that_is_over_is_told_and_can_be_taken_back)
+{
+    ck_run(0, "play --nodes 100 414243 <<'EOF'\n4\n1\nundo\nEOF\n"); /* 4 wins */
+    ck_says("You have won.");
+    ck_says("The game is over: undo, new or quit.");
+    ck_assert_int_eq(times("1 2 3 4 5 6 7"), 3);
+    ck_run(0, "play --nodes 100 --second 414243 <<'EOF'\nhint\nEOF\n");
+    ck_says("The net plays 4 (a proven win)");
+    ck_says("The net has won.");
+    ck_says("The game is over.");
+    ck_run(1, "play 48 < /dev/null");
+    ck_run(1, "play --net nonsense < /dev/null");
+    ck_run(2, "play --json < /dev/null");
+    ck_run(2, "play 4 4 < /dev/null");
+}
+END_TEST
+
+START_TEST(interrupt_while_it_waits_for_a_move_ends_the_game_cleanly)
+{
+    int in[2];
+    int out[2];
+    size_t n = 0;
+    int status = 0;
+    ck_assert_int_eq(pipe(in), 0);
+    ck_assert_int_eq(pipe(out), 0);
+    pid_t pid = fork();
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0) {
+        dup2(in[0], STDIN_FILENO);
+        dup2(out[1], STDOUT_FILENO);
+        close(in[1]);
+        execl(QZCTL, QZCTL, "play", "--state", fixture.folder, "--nodes", "2", (char *)NULL);
+        _exit(127);
+    }
+    close(out[1]);
+    text[0] = '\0';
+    while (strstr(text, "1 2 3 4 5 6 7\n") == NULL) { /* it waits, or is about to */
+        ssize_t r = read(out[0], text + n, 1);
+        ck_assert_int_eq(r, 1);
+        text[++n] = '\0';
+    }
+    ck_assert_int_eq(kill(pid, SIGINT), 0);
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    close(in[0]);
+    close(in[1]);
+    close(out[0]);
+}
+END_TEST
+
 START_TEST(replay_says_what_it_cannot_replay)
 {
     ck_run(2, "replay");
@@ -252,6 +334,9 @@ int main(void)
     tcase_add_test(games, game_as_json_has_moves_and_visits);
     tcase_add_test(games, game_is_named_by_id_uid_its_beginning_or_last);
     tcase_add_test(games, game_with_an_illegal_move_is_told);
+    tcase_add_test(games, person_plays_through_a_pipe_with_undo_hint_and_new);
+    tcase_add_test(games, game_that_is_over_is_told_and_can_be_taken_back);
+    tcase_add_test(games, interrupt_while_it_waits_for_a_move_ends_the_game_cleanly);
     tcase_add_test(games, replay_says_what_it_cannot_replay);
     suite_add_tcase(suite, games);
     SRunner *runner = srunner_create(suite);
