@@ -1,17 +1,8 @@
 #include "daemon/board.h"
 
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { GAP = 3 }; /* columns between board and notes */
-
-bool board_wants_color(void)
-{
-    const char *terminal = getenv("TERM");
-    return isatty(STDOUT_FILENO) == 1 && getenv("NO_COLOR") == NULL && terminal != NULL &&
-           strcmp(terminal, "dumb") != 0;
-}
 
 static void print_line(const char *line, size_t n, bool color, FILE *out)
 {

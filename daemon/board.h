@@ -8,10 +8,9 @@
 
 enum { BOARD_NOTE_BYTES = 256 };
 
-/* Print the position, and beside it n_notes lines of text. color: the players' pieces in colours. */
+/* Print the position, and beside it n_notes lines of text. color: pieces that the game draws
+ * as X and O in colours. */
 void board_print(const struct game *game, const void *state, bool color,
                  char (*notes)[BOARD_NOTE_BYTES], uint32_t n_notes, FILE *out);
-/* Whether standard output is a terminal that wants colours (NO_COLOR, TERM=dumb). */
-bool board_wants_color(void);
 
 #endif

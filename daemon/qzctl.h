@@ -80,6 +80,8 @@ void qzctl_db_path(const struct qzctl *qzctl, char ret_path[PATH_MAX]);
 int qzctl_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Width of the terminal that standard output is; 0: it is none. */
 uint32_t qzctl_width(void);
+/* Whether standard output is a terminal that wants colours (NO_COLOR, TERM=dumb). */
+bool qzctl_wants_color(void);
 /* A JSON value as a cell of a table; "" for null, hex digits for a blob. exact: reals keep all their digits, else
  * those of a float where they came from one. The text returned is ret_text or the value's own. */
 const char *qzctl_cell(const json_t *value, bool exact, char ret_text[64]);
@@ -104,6 +106,10 @@ void qzctl_signals_hold(
     bool hold); /* false: they do again what they do by default; true: as before */
 enum qzctl_signal { QZCTL_SIGNAL_NONE, QZCTL_SIGNAL_END, QZCTL_SIGNAL_RESIZED };
 enum qzctl_signal qzctl_signals_take(int fd); /* what has come since; does not wait */
+
+/* ---- progress, live (qzctl_watch.c) ---- */
+/* Until Ctrl-C, each `interval` seconds: a screen on a terminal, else a line. An exit code. */
+int qzctl_watch(struct qzctl *qzctl, double interval);
 
 /* ---- rows of objects as tables (qzctl_rows.c) ---- */
 bool qzctl_ends(const char *text, const char *ending);

@@ -402,7 +402,7 @@ static int run_play(struct qzctl *qzctl, const struct qzctl_command *command, in
     static const struct option own[] = {
         [OWN_SECOND] = {"second", no_argument, NULL, 0}, [N_OWN] = {0}};
     const char *given[N_OWN] = {NULL};
-    struct play play = {.color = board_wants_color(), .prompts = isatty(STDIN_FILENO) == 1};
+    struct play play = {.color = qzctl_wants_color(), .prompts = isatty(STDIN_FILENO) == 1};
     int first = 0;
     int r = search_options_parse(qzctl, command, argc, argv, own, given, &play.options, &first);
     if (r >= 0) {

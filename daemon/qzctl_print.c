@@ -36,6 +36,13 @@ uint32_t qzctl_width(void)
     return size.ws_col;
 }
 
+bool qzctl_wants_color(void)
+{
+    const char *terminal = getenv("TERM");
+    return isatty(STDOUT_FILENO) == 1 && getenv("NO_COLOR") == NULL && terminal != NULL &&
+           strcmp(terminal, "dumb") != 0;
+}
+
 /* Few digits where the number was a float before it was a double: 0.35, not 0.3499999940395355. */
 static void format_float(double value, char ret_text[64])
 {

@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPTION_ALL = 1, OPTION_N };
+enum { OPTION_ALL = 1, OPTION_N, OPTION_WATCH, OPTION_INTERVAL };
+enum { WATCH_SECONDS = 2 };
 
 /* Ask, and print as JSON where that was wanted. *ret_answer is NULL then and on failure. */
 static int ask_object(struct qzctl *qzctl, struct query_request *request, json_t **ret_answer)
@@ -103,36 +104,55 @@ static struct table *progress_table(const json_t *rows)
     return table;
 }
 
-static int take_all(int option, const char *value, void *context)
+struct progress_options {
+    bool all, watch;
+    double interval;
+};
+
+static int take_progress(int option, const char *value, void *context)
 {
-    (void)option;
-    (void)value;
-    *(bool *)context = true;
-    return 0;
+    struct progress_options *options = context;
+    switch (option) {
+    case OPTION_ALL:
+        options->all = true;
+        return 0;
+    case OPTION_INTERVAL:
+        options->watch = true;
+        return qzctl_real("--interval", value, 0.1, 3600, &options->interval);
+    default:
+        options->watch = true;
+        return 0;
+    }
 }
 
 static int run_progress(struct qzctl *qzctl, const struct qzctl_command *command, int argc,
                         char **argv)
 {
-    static const struct option own[] = {{"all", no_argument, NULL, OPTION_ALL}, {0}};
+    static const struct option own[] = {{"all", no_argument, NULL, OPTION_ALL},
+                                        {"watch", no_argument, NULL, OPTION_WATCH},
+                                        {"interval", required_argument, NULL, OPTION_INTERVAL},
+                                        {0}};
     struct query_request request = {.kind = QUERY_PROGRESS};
-    bool all = false;
+    struct progress_options options = {.interval = WATCH_SECONDS};
     int first = 0;
     json_t *answer = NULL;
-    int r = qzctl_parse(qzctl, command, argc, argv, own, take_all, &all, &first);
+    int r = qzctl_parse(qzctl, command, argc, argv, own, take_progress, &options, &first);
     if (r >= 0) {
         return r;
     }
     if (first < argc) {
         return qzctl_usage(command, "\"%s\" is one argument too many", argv[first]);
     }
+    if (options.watch) {
+        return qzctl_watch(qzctl, options.interval);
+    }
     r = ask_object(qzctl, &request, &answer);
     if (answer != NULL) {
         const json_t *rows = json_object_get(answer, "rows");
-        r = all ? qzctl_put_table(
-                      qzctl_rows_table(json_object_get(answer, "columns"), rows, qzctl_show_plain),
-                      0)
-                : qzctl_put_table(progress_table(rows), qzctl_width());
+        r = options.all ? qzctl_put_table(qzctl_rows_table(json_object_get(answer, "columns"), rows,
+                                                           qzctl_show_plain),
+                                          0)
+                        : qzctl_put_table(progress_table(rows), qzctl_width());
     }
     json_decref(answer);
     return r;
@@ -142,7 +162,11 @@ const struct qzctl_command qzctl_progress = {
     "progress",
     "",
     "a table of the main line, one row a generation",
-    "  --all   every column of the view \"progress\", under its own name\n"
+    "  --all            every column of the view \"progress\", under its own name\n"
+    "  --watch          live: rates, the next net, and the course of losses, mistakes and rating;\n"
+    "                   on a terminal a screen until Ctrl-C, else a line a time (with --json an\n"
+    "                   object)\n"
+    "  --interval S     ... each S seconds (0.1 to 3600, default 2)\n"
     "\n"
     "On a terminal, columns that do not fit are left out and named below the table.\n"
     "  gen        generation; games and positions (pos) are those that this net played\n"
@@ -160,7 +184,8 @@ const struct qzctl_command qzctl_progress = {
     "Examples:\n"
     "  qzctl progress\n"
     "  qzctl progress --json | jq '.rows[-1]'\n"
-    "  watch -n 10 qzctl progress\n",
+    "  qzctl progress --watch\n"
+    "  qzctl progress --interval 60 >> progress.log\n",
     run_progress,
 };
 

@@ -325,7 +325,7 @@ static int find_game(struct qzctl *qzctl, const char *which, json_t **ret_rows)
 static int show(struct qzctl *qzctl, const json_t *game, int64_t ply)
 {
     struct showing s = {
-        .game = game, .rules = game_find(text_at(game, "game")), .color = board_wants_color()};
+        .game = game, .rules = game_find(text_at(game, "game")), .color = qzctl_wants_color()};
     const char *why = NULL;
     json_t *positions = NULL;
     if (s.rules == NULL) {
