@@ -25,6 +25,13 @@ struct config_schedule {
 };
 double config_schedule_at(const struct config_schedule *schedule, uint32_t generation);
 
+/* Names of trainer/net/kernel.h; auto: the best that the processor can run. */
+enum config_kernel {
+    CONFIG_KERNEL_AUTO,
+    CONFIG_KERNEL_AVX512,
+    CONFIG_KERNEL_AVX2,
+    CONFIG_KERNEL_PLAIN
+};
 enum config_gate { CONFIG_GATE_NONE };
 enum config_role { CONFIG_ROLE_NONE };
 
@@ -98,6 +105,7 @@ struct config {
         char socket[PATH_MAX]; /* "auto" is resolved to <state_dir>/qzd.sock */
     } control;
 
+    enum config_kernel inference_kernel;
     enum config_role cluster_role;
 };
 

@@ -11,6 +11,11 @@ static const char *const q_words[] = {
 static const char *const optimizer_words[] = {
     [OPTIMIZER_ADAMW] = "adamw", [OPTIMIZER_SGD] = "sgd", NULL};
 static const char *const gate_words[] = {[CONFIG_GATE_NONE] = "none", NULL};
+static const char *const kernel_words[] = {[CONFIG_KERNEL_AUTO] = "auto",
+                                           [CONFIG_KERNEL_AVX512] = "avx512",
+                                           [CONFIG_KERNEL_AVX2] = "avx2",
+                                           [CONFIG_KERNEL_PLAIN] = "plain",
+                                           NULL};
 static const char *const role_words[] = {[CONFIG_ROLE_NONE] = "none", NULL};
 static const char *const only_off[] = {"off", NULL};
 
@@ -194,6 +199,10 @@ const struct config_key config_keys[] = {
      .doc = "Unix socket of qzctl; auto = qzd.sock in the state directory."},
     {"control.http", .type = CONFIG_TYPE_WORD, .words = only_off, RESTART,
      .doc = "HTTP over TCP; there is nothing else to choose yet."},
+
+    {"inference.kernel", WORD(inference_kernel, kernel_words), RESTART,
+     .doc = "What computes nets: avx512, avx2 (with FMA) or plain; auto = the best that the "
+            "processor can run. Results differ between them in the last bits."},
 
     {"cluster.role", WORD(cluster_role, role_words), RESTART,
      .doc = "Part in a cluster of hosts; none = this host alone."},

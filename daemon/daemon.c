@@ -2,6 +2,7 @@
 
 #include "daemon/notify.h"
 #include "daemon/slots.h"
+#include "trainer/net/kernel.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -463,6 +464,26 @@ static int read_config(struct daemon *d)
     return r;
 }
 
+/* The children learn of inference.kernel through their environment. */
+static int choose_kernel(const struct daemon *d, struct error *err)
+{
+    static const char *const names[] = {[CONFIG_KERNEL_AVX512] = "avx512",
+                                        [CONFIG_KERNEL_AVX2] = "avx2",
+                                        [CONFIG_KERNEL_PLAIN] = "plain"};
+    const char *name = names[d->config.inference_kernel];
+    const char *why = "";
+    if (d->config.inference_kernel == CONFIG_KERNEL_AUTO) {
+        return 0;
+    }
+    if (kernel_find(name, &why) == NULL) {
+        return error_set(err, ERROR_UNSUPPORTED, "inference.kernel: %s: %s", name, why);
+    }
+    if (setenv("QZD_KERNEL", name, 1) < 0) {
+        return error_set(err, ERROR_NO_MEMORY, "inference.kernel: no memory");
+    }
+    return 0;
+}
+
 static int prepare(struct daemon *d, struct daemon_resume *resume, char *previous, size_t size,
                    struct error *err)
 {
@@ -482,7 +503,10 @@ static int prepare(struct daemon *d, struct daemon_resume *resume, char *previou
     d->games_per_worker = d->config.selfplay.games_per_worker == CONFIG_AUTO
                               ? DAEMON_GAMES_PER_WORKER
                               : d->config.selfplay.games_per_worker;
-    int r = take_state(d, resume, err);
+    int r = choose_kernel(d, err);
+    if (r == 0) {
+        r = take_state(d, resume, err);
+    }
     if (r >= 0 && store_get_run(d->store, "config", previous, size, NULL) < 0) {
         previous[0] = '\0';
     }

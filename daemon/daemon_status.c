@@ -250,8 +250,8 @@ static void draw(struct daemon *d)
 
 static void tell_systemd(const struct daemon *d)
 {
-    char text[320];
-    char next[96] = "";
+    char text[384];
+    char next[224] = "";
     double seconds = seconds_to_next(d);
 
     if (notice(d) != NULL) {

@@ -316,11 +316,11 @@ static int take_nets_option(int option, const char *value, void *context)
 /* The size is the file's, not the store's: null where it is not to be seen from here. */
 static void add_size(const struct qzctl *qzctl, json_t *row)
 {
-    char path[PATH_MAX];
+    char path[2 * PATH_MAX]; /* both parts fit */
     struct stat info;
     const char *file = json_string_value(json_object_get(row, "file"));
     int n = snprintf(path, sizeof path, "%s/%s", qzctl->state_dir, file == NULL ? "" : file);
-    bool seen = file != NULL && n > 0 && n < PATH_MAX && stat(path, &info) == 0;
+    bool seen = file != NULL && n > 0 && n < (int)sizeof path && stat(path, &info) == 0;
     (void)json_object_set_new(row, "file_bytes", seen ? json_integer(info.st_size) : json_null());
 }
 

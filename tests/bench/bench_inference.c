@@ -1,26 +1,18 @@
-/* Rates of one core: evaluations/s of several nets at several batches, and the share of sgemm's peak that
- * the multiply-adds of a direct convolution make of it. The peak is that of a 512^3 product,
- * measured in turns with the net, because the clock of a shared machine wanders; seconds are the
- * thread's own, so that neighbours on the core do not count.
+/* Rates of one core: evaluations/s of a net at several batches, and which share of the core's peak of fp32
+ * multiply-adds (fma_peak.h, measured in turns with the net) those make that the kernel really does in its
+ * 3x3 convolutions. Seconds are the thread's own, so that neighbours on the core do not count.
  *     bench_inference [blocks filters [planes height width policy_planes]]
- * OPENBLAS_CORETYPE chooses OpenBLAS's kernel; unset, the library does. */
-#include "trainer/net/blas.h"
+ * The input is as sparse as a board in a game's middle; logits are asked for of as many moves as are legal there.
+ * QZD_KERNEL chooses the kernel; unset, the best one that the processor can run. */
+#include "tests/bench/fma_peak.h"
 #include "trainer/net/inference.h"
+#include "trainer/net/kernel.h"
 
-#include <cblas.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-enum { ROUNDS = 7, PEAK_SIZE = 512, MAX_BATCH = 64 };
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
+enum { ROUNDS = 7, MAX_BATCH = 128, MAX_WANTED = 36 };
 
 static int compare(const void *a, const void *b)
 {
@@ -35,96 +27,83 @@ static double median(double *values)
     return values[ROUNDS / 2];
 }
 
-static float *numbers(size_t n)
+static void *room(size_t n, size_t size)
 {
-    float *data = aligned_alloc(64, (n * sizeof(float) + 63) / 64 * 64);
-    if (data == NULL) {
+    void *memory = calloc(n, size);
+    if (memory == NULL) {
         abort();
     }
-    for (size_t i = 0; i < n; i++) {
-        data[i] = (float)(i * 7 % 13) / 13.0F - 0.4F;
-    }
-    return data;
+    return memory;
 }
 
-/* Multiply-adds per second of one large product. */
-static double peak(const float *a, const float *b, float *c)
-{
-    const int n = PEAK_SIZE;
-    double start = now();
-    int runs = 0;
-    do {
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, n, n, 1.0F, a, n, b, n, 0.0F, c,
-                    n);
-        runs++;
-    } while (now() - start < 0.03);
-    return runs * (double)n * n * n / (now() - start);
-}
+struct bench {
+    struct net_arch arch;
+    struct inference *inference;
+    double macs; /* of one evaluation, really done */
+    float *planes, *policy, *value;
+    uint16_t *index;
+    struct inference_wanted wanted[MAX_BATCH];
+};
 
-static double rate(struct inference *inference, const float *planes, uint32_t batch, float *policy,
-                   float *value)
+static double rate(struct bench *b, uint32_t batch)
 {
-    double start = now();
+    double start = fma_peak_now();
     long done = 0;
     do {
-        inference_run(inference, planes, batch, policy, value);
+        inference_run(b->inference, b->planes, batch, b->wanted, b->policy, b->value);
         done += batch;
-    } while (now() - start < 0.1);
-    return (double)done / (now() - start);
+    } while (fma_peak_now() - start < 0.1);
+    return (double)done / (fma_peak_now() - start);
 }
 
-static int measure(const struct net_arch *arch)
+/* One stone on every other cell, its plane by turns; the last plane is full, as in Connect Four and chess. */
+static void fill(struct bench *b)
 {
-    struct error err;
-    struct inference *inference = NULL;
-    struct net *net = net_create(arch);
-    size_t planes_size = (size_t)arch->n_planes * arch->height * arch->width;
-    const size_t square = (size_t)PEAK_SIZE * PEAK_SIZE;
-    if (net == NULL) {
-        return 1;
-    }
-    net_init(net, 1);
-    if (inference_create(net, MAX_BATCH, &inference, &err) < 0) {
-        fprintf(stderr, "%s\n", err.text);
-        return 1;
-    }
-    float *planes = numbers(MAX_BATCH * planes_size);
-    for (size_t i = 0; i < MAX_BATCH * planes_size; i++) {
-        planes[i] = planes[i] > 0.0F ? 1.0F : 0.0F;
-    }
-    float *policy = numbers((size_t)MAX_BATCH * net_policy_size(arch));
-    float *value = numbers((size_t)MAX_BATCH * net_value_outputs(arch));
-    float *a = numbers(square);
-    float *b = numbers(square);
-    float *c = numbers(square);
-    static const uint32_t batches[] = {1, 16, 64};
-    for (size_t i = 0; i < sizeof batches / sizeof batches[0]; i++) {
-        double rates[ROUNDS];
-        double shares[ROUNDS];
-        double peaks[ROUNDS];
-        for (int round = 0; round < ROUNDS; round++) {
-            double before = peak(a, b, c);
-            rates[round] = rate(inference, planes, batches[i], policy, value);
-            peaks[round] = (before + peak(a, b, c)) / 2.0;
-            shares[round] = rates[round] * net_arch_macs(arch) / peaks[round];
+    const struct net_arch *arch = &b->arch;
+    uint32_t cells = arch->height * arch->width;
+    uint32_t size = net_policy_size(arch);
+    uint32_t n = arch->policy_planes == 1 ? arch->width : MAX_WANTED;
+    b->planes = room((size_t)MAX_BATCH * arch->n_planes * cells, sizeof(float));
+    b->policy = room((size_t)MAX_BATCH * size, sizeof(float));
+    b->value = room((size_t)MAX_BATCH * 3, sizeof(float));
+    b->index = room((size_t)MAX_BATCH * n, sizeof(uint16_t));
+    for (uint32_t i = 0; i < MAX_BATCH; i++) {
+        float *planes = b->planes + (size_t)i * arch->n_planes * cells;
+        for (uint32_t cell = i % 2; cell < cells; cell += 2) {
+            for (uint32_t history = 0; history + 2 < arch->n_planes; history += 13) {
+                planes[(history + (cell / 2 + i) % (arch->n_planes < 13 ? 2 : 12)) * cells + cell] =
+                    1.0F;
+            }
         }
-        printf(
-            "{\"bench\": \"inference\", \"kernel\": \"%s\", \"blocks\": %u, \"filters\": %u, "
-            "\"planes\": %u, \"height\": %u, \"width\": %u, \"se_channels\": %u, \"batch\": %u, "
-            "\"evaluations_per_s\": %.0f, \"share_of_sgemm_peak\": %.3f, \"peak_gflops\": %.1f}\n",
-            inference_kernel(), arch->blocks, arch->filters, arch->n_planes, arch->height,
-            arch->width, arch->se_channels, batches[i], median(rates), median(shares),
-            2e-9 * median(peaks));
+        for (uint32_t cell = 0; cell < cells; cell++) {
+            planes[(arch->n_planes - 1) * cells + cell] = 1.0F;
+        }
+        b->wanted[i] = (struct inference_wanted){n, b->index + (size_t)i * n};
+        for (uint32_t k = 0; k < n; k++) {
+            b->index[(size_t)i * n + k] = (uint16_t)((k * 89 + i * 7) % size);
+        }
     }
-    free(planes);
-    free(policy);
-    free(value);
-    free(a);
-    free(b);
-    free(c);
-    inference_destroy(inference);
-    net_destroy(net);
-    return 0;
+}
+
+static void measure(struct bench *b, const struct kernel *kernel, uint32_t batch)
+{
+    double rates[ROUNDS];
+    double shares[ROUNDS];
+    double peaks[ROUNDS];
+    for (int round = 0; round < ROUNDS; round++) {
+        double before = fma_peak(kernel->name);
+        rates[round] = rate(b, batch);
+        peaks[round] = (before + fma_peak(kernel->name)) / 2.0;
+        shares[round] = rates[round] * b->macs / peaks[round];
+    }
+    printf("{\"bench\": \"inference\", \"kernel\": \"%s\", \"blocks\": %u, \"filters\": %u, "
+           "\"planes\": %u, "
+           "\"height\": %u, \"width\": %u, \"se_channels\": %u, \"batch\": %u, "
+           "\"evaluations_per_s\": %.0f, "
+           "\"share_of_fma_peak\": %.3f, \"fma_peak_gflops\": %.1f}\n",
+           inference_kernel(), b->arch.blocks, b->arch.filters, b->arch.n_planes, b->arch.height,
+           b->arch.width, b->arch.se_channels, batch, median(rates), median(shares),
+           2e-9 * median(peaks));
 }
 
 static uint32_t argument(int argc, char **argv, int i, uint32_t otherwise)
@@ -134,7 +113,13 @@ static uint32_t argument(int argc, char **argv, int i, uint32_t otherwise)
 
 int main(int argc, char **argv)
 {
-    struct net_arch arch = {
+    static const uint32_t batches[] = {1, 8, 16, 32, 64, 128};
+    static struct bench b;
+    struct error err;
+    const char *why = "";
+    const char *name = getenv("QZD_KERNEL");
+    const struct kernel *kernel = name == NULL ? kernel_best() : kernel_find(name, &why);
+    b.arch = (struct net_arch){
         .game = "connect4",
         .n_planes = argument(argc, argv, 3, 3),
         .height = argument(argc, argv, 4, 6),
@@ -146,7 +131,29 @@ int main(int argc, char **argv)
         .value_hidden = 64,
         .value = NET_VALUE_WDL,
     };
-    arch.se_channels = arch.filters / 4;
-    blas_set_threads(1);
-    return measure(&arch);
+    b.arch.se_channels = b.arch.filters / (b.arch.n_planes == 112 ? 8 : 4);
+    struct net *net = net_create(&b.arch);
+    if (net == NULL || kernel == NULL) {
+        fprintf(stderr, "no such net or kernel %s\n", why);
+        return 1;
+    }
+    net_init(net, 1);
+    if (inference_create(net, MAX_BATCH, &b.inference, &err) < 0) {
+        fprintf(stderr, "%s\n", err.text);
+        return 1;
+    }
+    struct winograd w;
+    winograd_init(&w, b.arch.height, b.arch.width);
+    b.macs = (double)w.points * w.tiles * b.arch.filters * b.arch.filters * (2 * b.arch.blocks + 1);
+    fill(&b);
+    for (size_t i = 0; i < sizeof batches / sizeof batches[0]; i++) {
+        measure(&b, kernel, batches[i]);
+    }
+    inference_destroy(b.inference);
+    net_destroy(net);
+    free(b.planes);
+    free(b.policy);
+    free(b.value);
+    free(b.index);
+    return 0;
 }

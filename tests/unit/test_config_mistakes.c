@@ -302,7 +302,7 @@ START_TEST(hostile_text_cannot_break_the_lines)
     refuse("\"a\\nb\": 1\n",
            "f.yaml:1:1: unknown key a?b; it must be one of state_dir, game, seed, "
            "network, search, selfplay, targets, teacher, training, evaluation, "
-           "patience, resources, retention, control, cluster\n");
+           "patience, resources, retention, control, inference, cluster\n");
     refuse("state_dir: \"a\\0b\"\n",
            "f.yaml:1:12: state_dir is text with a NUL byte; it must be text "
            "of at most 4095 bytes\n");

@@ -1,9 +1,9 @@
 /* Inference against its definition, and the rule that an evaluation's bits do not depend on its
- * batch. ctest runs this program once for each kernel of OpenBLAS that the processor can. */
+ * batch. ctest runs this program once for each kernel that the processor can. */
 #include "trainer/net/inference.h"
 
 #include "mcts/random.h"
-#include "trainer/net/blas.h"
+#include "trainer/net/kernel.h"
 
 #include <check.h>
 #include <math.h>
@@ -40,6 +40,8 @@ static const struct shape {
     {112, 8, 8, 80, 1, 24, 6, 8, 40}, {7, 1, 9, 3, 2, 33, 9, 1, 31},
     {5, 9, 1, 1, 2, 31, 1, 4, 65},    {1, 1, 1, 1, 1, 3, 2, 1, 2},
     {13, 5, 4, 7, 3, 64, 16, 5, 32},  {3, 6, 7, 1, 1, 95, 0, 9, 96},
+    {3, 6, 7, 1, 1, 72, 18, 17, 20},  {20, 8, 8, 3, 1, 130, 16, 33, 130},
+    {2, 64, 64, 1, 1, 4, 1, 1, 3},    {4, 2, 19, 1, 1, 48, 6, 2, 16},
 };
 enum { N_SHAPES = sizeof shapes / sizeof shapes[0] };
 
@@ -150,7 +152,7 @@ START_TEST(inference_is_the_function_that_the_reference_defines)
     ck_assert_int_eq(reference_run(net, planes, N, slow.policy, slow.value, &err), 0);
     ck_assert_int_eq(inference_create(net, N, &inference, &err), 0);
     net_destroy(net); /* it has packed what it needs */
-    inference_run(inference, planes, N, fast.policy, fast.value);
+    inference_run(inference, planes, N, NULL, fast.policy, fast.value);
     assert_near(fast.policy, slow.policy, (size_t)N * net_policy_size(&arch), "logit", _i);
     assert_near(fast.value, slow.value, (size_t)N * net_value_outputs(&arch), "value", _i);
     inference_destroy(inference);
@@ -206,7 +208,7 @@ START_TEST(kernel_is_not_flipped_or_transposed)
             ck_assert_int_eq(reference_run(net, planes, 1, policy, &value, &err), 0);
         } else {
             ck_assert_int_eq(inference_create(net, 1, &inference, &err), 0);
-            inference_run(inference, planes, 1, policy, &value);
+            inference_run(inference, planes, 1, NULL, policy, &value);
         }
         for (int cell = 0; cell < 9; cell++) { /* three batch norms divide by sqrt(1 + 1e-5) */
             ck_assert_float_eq_tol(policy[cell], (float)(9 - cell), 2e-4F);
@@ -219,7 +221,7 @@ END_TEST
 
 START_TEST(bits_do_not_depend_on_the_batch)
 {
-    enum { MAX = 65 };
+    enum { MAX = 130 };
     struct error err;
     struct net_arch arch = arch_of(&shapes[_i], NET_VALUE_WDL);
     struct net *net = random_net(&arch, 3);
@@ -235,19 +237,19 @@ START_TEST(bits_do_not_depend_on_the_batch)
     ck_assert_int_eq(inference_create(net, 1, &one, &err), 0);
     ck_assert_int_eq(inference_create(net, MAX, &many, &err), 0);
     for (uint32_t i = 0; i < MAX; i++) {
-        inference_run(one, planes + i * planes_size, 1, alone.policy + i * policy_size,
+        inference_run(one, planes + i * planes_size, 1, NULL, alone.policy + i * policy_size,
                       alone.value + (size_t)i * 3);
     }
     for (uint32_t n = 1; n <= MAX; n++) {
         /* Every size for the main net, telling ones for the others. */
-        if (_i > 0 && n != 2 && n != 3 && n != 16 && n != 31 && n < 64) {
+        if (_i > 0 && n != 2 && n != 3 && n != 16 && n != 31 && n != 64 && n < 130) {
             continue;
         }
         for (uint32_t i = 0; i < n; i++) { /* another place in the batch each time */
             memcpy(mixed + i * planes_size, planes + (i * 7 + n) % MAX * planes_size,
                    planes_size * sizeof(float));
         }
-        inference_run(many, mixed, n, batch.policy, batch.value);
+        inference_run(many, mixed, n, NULL, batch.policy, batch.value);
         for (uint32_t i = 0; i < n; i++) {
             uint32_t from = (i * 7 + n) % MAX;
             ck_assert_msg(memcmp(batch.policy + i * policy_size, alone.policy + from * policy_size,
@@ -278,7 +280,7 @@ START_TEST(new_net_says_all_moves_alike_and_an_even_game)
     struct outputs out = outputs_create(&arch, 1);
     struct inference *inference = NULL;
     ck_assert_int_eq(inference_create(net, 1, &inference, &err), 0);
-    inference_run(inference, planes, 1, out.policy, out.value);
+    inference_run(inference, planes, 1, NULL, out.policy, out.value);
     for (size_t i = 0; i < net_policy_size(&arch); i++) {
         ck_assert_float_eq(out.policy[i], 0.0F);
     }
@@ -309,7 +311,7 @@ START_TEST(extreme_values_saturate_without_nan)
     struct outputs slow = outputs_create(&arch, 1);
     struct inference *inference = NULL;
     ck_assert_int_eq(inference_create(net, 1, &inference, &err), 0);
-    inference_run(inference, planes, 1, fast.policy, fast.value);
+    inference_run(inference, planes, 1, NULL, fast.policy, fast.value);
     ck_assert_int_eq(reference_run(net, planes, 1, slow.policy, slow.value, &err), 0);
     assert_near(fast.policy, slow.policy, net_policy_size(&arch), "logit", _i);
     assert_near(fast.value, slow.value, net_value_outputs(&arch), "value", _i);
@@ -326,13 +328,101 @@ START_TEST(extreme_values_saturate_without_nan)
 }
 END_TEST
 
-START_TEST(kernel_is_named_with_library_and_version)
+START_TEST(only_wanted_logits_are_written_and_they_are_the_same)
 {
-    const char *kernel = inference_kernel();
-    ck_assert_msg(strncmp(kernel, "openblas-fp32/", 14) == 0, "%s", kernel);
-    ck_assert_ptr_nonnull(strstr(kernel, blas_corename()));
-    const char *version = strrchr(kernel, '/');
-    ck_assert_msg(version != NULL && strncmp(version, "/0.", 3) == 0, "%s", kernel);
+    enum { N = 19 };
+    struct error err;
+    struct net_arch arch = arch_of(&shapes[_i], NET_VALUE_WDL);
+    struct net *net = random_net(&arch, 8);
+    size_t size = net_policy_size(&arch);
+    float *planes = random_planes(&arch, N, 5);
+    struct outputs all = outputs_create(&arch, N);
+    struct outputs some = outputs_create(&arch, N);
+    struct inference *inference = NULL;
+    uint16_t index[N][3];
+    struct inference_wanted wanted[N];
+    for (uint32_t i = 0; i < N; i++) {
+        wanted[i] = (struct inference_wanted){i % 4, index[i]};
+        for (uint32_t k = 0; k < 3; k++) {
+            index[i][k] = (uint16_t)((i * 31 + k * 7) % size);
+        }
+    }
+    for (size_t i = 0; i < N * size; i++) {
+        some.policy[i] = NAN;
+    }
+    ck_assert_int_eq(inference_create(net, N, &inference, &err), 0);
+    inference_run(inference, planes, N, NULL, all.policy, all.value);
+    inference_run(inference, planes, N, wanted, some.policy, some.value);
+    ck_assert_mem_eq(some.value, all.value, (size_t)N * 3 * sizeof(float));
+    for (uint32_t i = 0; i < N; i++) {
+        for (size_t at = 0; at < size; at++) {
+            bool asked = false;
+            for (uint32_t k = 0; k < wanted[i].n; k++) {
+                asked |= index[i][k] == at;
+            }
+            float got = some.policy[i * size + at];
+            ck_assert_msg(asked ? got == all.policy[i * size + at] : isnan(got),
+                          "position %u, logit %zu: %g", i, at, (double)got);
+        }
+    }
+    inference_destroy(inference);
+    outputs_destroy(&all);
+    outputs_destroy(&some);
+    free(planes);
+    net_destroy(net);
+}
+END_TEST
+
+/* Full and empty planes go another way than those with stones. */
+START_TEST(planes_of_one_value_are_what_the_reference_says)
+{
+    struct error err;
+    struct net_arch arch = arch_of(&shapes[_i], NET_VALUE_WDL);
+    struct net *net = random_net(&arch, 9);
+    size_t cells = (size_t)arch.height * arch.width;
+    float *planes = random_planes(&arch, 2, 5);
+    struct outputs fast = outputs_create(&arch, 2);
+    struct outputs slow = outputs_create(&arch, 2);
+    struct inference *inference = NULL;
+    for (size_t plane = 0; plane < (size_t)2 * arch.n_planes; plane += 2) {
+        for (size_t cell = 0; cell < cells; cell++) {
+            planes[plane * cells + cell] = plane % 4 == 0 ? 0.75F : 0.0F;
+        }
+    }
+    ck_assert_int_eq(reference_run(net, planes, 2, slow.policy, slow.value, &err), 0);
+    ck_assert_int_eq(inference_create(net, 2, &inference, &err), 0);
+    inference_run(inference, planes, 2, NULL, fast.policy, fast.value);
+    assert_near(fast.policy, slow.policy, 2 * net_policy_size(&arch), "logit", _i);
+    assert_near(fast.value, slow.value, 2 * net_value_outputs(&arch), "value", _i);
+    inference_destroy(inference);
+    outputs_destroy(&fast);
+    outputs_destroy(&slow);
+    free(planes);
+    net_destroy(net);
+}
+END_TEST
+
+START_TEST(kernel_is_named_and_one_that_cannot_run_is_refused)
+{
+    struct error err;
+    struct inference *inference = NULL;
+    struct net_arch arch = arch_of(&shapes[3], NET_VALUE_WDL);
+    struct net *net = random_net(&arch, 4);
+    const char *name = getenv("QZD_KERNEL");
+    const char *why = NULL;
+    char expected[64];
+    snprintf(expected, sizeof expected, "winograd-fp32/%s",
+             name == NULL ? kernel_best()->name : name);
+    ck_assert_str_eq(inference_kernel(), expected);
+    ck_assert_ptr_null(kernel_find("avx513", &why));
+    ck_assert_ptr_nonnull(why);
+    ck_assert_int_eq(setenv("QZD_KERNEL", "avx513", 1), 0);
+    ck_assert_int_eq(inference_create(net, 1, &inference, &err), ERROR_UNSUPPORTED);
+    ck_assert_ptr_nonnull(strstr(err.text, "avx513"));
+    ck_assert_int_eq(setenv("QZD_KERNEL", "", 1), 0); /* as unset */
+    ck_assert_int_eq(inference_create(net, 1, &inference, &err), 0);
+    inference_destroy(inference);
+    net_destroy(net);
 }
 END_TEST
 
@@ -355,33 +445,12 @@ START_TEST(create_refuses_a_batch_of_nothing_and_survives_failing_allocations)
 }
 END_TEST
 
-/* A kernel that was asked for but that this processor cannot run would die of it. */
-static bool can_run(const char *kernel)
-{
-#if defined(__x86_64__)
-    bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                  __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-    if (strcmp(kernel, "Haswell") == 0 || strcmp(kernel, "Zen") == 0) {
-        return avx2;
-    }
-    if (strcmp(kernel, "SkylakeX") == 0) {
-        return avx512;
-    }
-    if (strcmp(kernel, "Cooperlake") == 0) {
-        return avx512 && __builtin_cpu_supports("avx512bf16");
-    }
-    return true;
-#else
-    return strcmp(kernel, blas_corename()) == 0;
-#endif
-}
-
 int main(void)
 {
-    const char *kernel = getenv("OPENBLAS_CORETYPE");
-    if (kernel != NULL && !can_run(kernel)) {
-        printf("this processor cannot run OpenBLAS's kernel %s\n", kernel);
+    const char *name = getenv("QZD_KERNEL");
+    const char *why = NULL;
+    if (name != NULL && kernel_find(name, &why) == NULL) {
+        printf("the kernel %s: %s\n", name, why);
         return SKIPPED;
     }
     Suite *suite = suite_create("inference");
@@ -394,7 +463,9 @@ int main(void)
     tcase_add_loop_test(tests, bits_do_not_depend_on_the_batch, 0, N_SHAPES);
     tcase_add_loop_test(tests, new_net_says_all_moves_alike_and_an_even_game, 0, 2);
     tcase_add_loop_test(tests, extreme_values_saturate_without_nan, 0, 4);
-    tcase_add_test(tests, kernel_is_named_with_library_and_version);
+    tcase_add_loop_test(tests, only_wanted_logits_are_written_and_they_are_the_same, 0, N_SHAPES);
+    tcase_add_loop_test(tests, planes_of_one_value_are_what_the_reference_says, 0, N_SHAPES);
+    tcase_add_test(tests, kernel_is_named_and_one_that_cannot_run_is_refused);
     tcase_add_test(tests, create_refuses_a_batch_of_nothing_and_survives_failing_allocations);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

@@ -230,7 +230,7 @@ static void check_paths(uint32_t se, enum net_value_head value)
         }
     }
     model_forward(model, net->params, MODEL_EVAL, POSITIONS);
-    inference_run(inference, planes, POSITIONS, policy, values);
+    inference_run(inference, planes, POSITIONS, NULL, policy, values);
     for (size_t i = 0; i < POSITIONS; i++) {
         for (size_t p = 0; p < arch.policy_planes; p++) {
             for (size_t c = 0; c < cells; c++) {

@@ -92,7 +92,7 @@ START_TEST(policy_is_the_softmax_of_tempered_logits_over_legal_moves)
             float planes[3 * 42];
             double total = 0.0;
             f.game->planes(sample->state, planes);
-            inference_run(inference, planes, 1, logits, values);
+            inference_run(inference, planes, 1, NULL, logits, values);
             for (uint32_t j = 0; j < sample->n_legal; j++) {
                 total += exp((double)(logits[sample->offsets[j] - i * 42] / temperatures[k]));
             }

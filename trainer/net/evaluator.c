@@ -14,8 +14,11 @@ struct evaluator {
     size_t planes_size, policy_size;
     float *planes, *policy, *value;
     float *priors;          /* [max_batch][max_legal] */
-    union game_state *seen; /* [max_batch]: the canonical images */
-    float *by_action;       /* [n_actions]: priors of the canonical image's actions */
+    union game_state *seen; /* [max_batch]: the canonical images, */
+    uint16_t *legal,
+        *index; /* [max_batch][max_legal]: their legal actions, and where the logits stand */
+    struct inference_wanted *wanted; /* [max_batch] */
+    float *by_action;                /* [n_actions]: priors of the canonical image's actions */
 };
 
 static int check_game(const struct game *game, const struct net *net, struct error *err)
@@ -63,9 +66,13 @@ int evaluator_create(const struct game *game, const struct net *net, uint32_t ma
     evaluator->value = calloc(max_batch, evaluator->n_values * sizeof(float));
     evaluator->priors = calloc(max_batch, game->max_legal * sizeof(float));
     evaluator->seen = calloc(max_batch, sizeof *evaluator->seen);
+    evaluator->legal = calloc(max_batch, game->max_legal * sizeof(uint16_t));
+    evaluator->index = calloc(max_batch, game->max_legal * sizeof(uint16_t));
+    evaluator->wanted = calloc(max_batch, sizeof *evaluator->wanted);
     evaluator->by_action = calloc(game->n_actions, sizeof(float));
     if (evaluator->planes == NULL || evaluator->policy == NULL || evaluator->value == NULL ||
-        evaluator->priors == NULL || evaluator->seen == NULL || evaluator->by_action == NULL) {
+        evaluator->priors == NULL || evaluator->seen == NULL || evaluator->by_action == NULL ||
+        evaluator->legal == NULL || evaluator->index == NULL || evaluator->wanted == NULL) {
         evaluator_destroy(evaluator);
         return error_set(err, ERROR_NO_MEMORY, "no memory for an evaluator of %u positions",
                          max_batch);
@@ -83,6 +90,9 @@ void evaluator_destroy(struct evaluator *evaluator)
         free(evaluator->value);
         free(evaluator->priors);
         free(evaluator->seen);
+        free(evaluator->legal);
+        free(evaluator->index);
+        free(evaluator->wanted);
         free(evaluator->by_action);
         free(evaluator);
     }
@@ -107,33 +117,43 @@ static void softmax(float *x, uint32_t n)
     }
 }
 
-static void gather_logits(const struct game *game, const void *state, const uint16_t *legal,
-                          uint32_t n, const float *policy, float *ret)
-{
-    for (uint32_t i = 0; i < n; i++) {
-        ret[i] = policy[game->policy_index(state, legal[i])];
-    }
-}
-
-/* Priors of request's moves from the policy output for `seen`, its canonical image. */
-static void write_priors(struct evaluator *evaluator, const struct evaluator_request *request,
-                         bool mirrored, const void *seen, const float *policy, float *priors)
+/* The legal actions of position i's canonical image, and where their logits stand. */
+static void want(struct evaluator *evaluator, uint32_t i, const struct evaluator_request *request,
+                 bool mirrored)
 {
     const struct game *game = evaluator->game;
-    if (!mirrored) {
-        gather_logits(game, seen, request->legal, request->n_legal, policy, priors);
-        softmax(priors, request->n_legal);
-        return;
+    uint16_t *legal = evaluator->legal + (size_t)i * game->max_legal;
+    uint16_t *index = evaluator->index + (size_t)i * game->max_legal;
+    if (mirrored) {
+        (void)game->legal(&evaluator->seen[i], legal);
+    } else {
+        memcpy(legal, request->legal, request->n_legal * sizeof *legal);
     }
-    uint16_t legal[GAME_MAX_LEGAL];
-    uint32_t n = game->legal(seen, legal);
-    gather_logits(game, seen, legal, n, policy, priors);
-    softmax(priors, n);
-    for (uint32_t i = 0; i < n; i++) {
-        evaluator->by_action[legal[i]] = priors[i];
+    for (uint32_t k = 0; k < request->n_legal; k++) {
+        index[k] = (uint16_t)game->policy_index(&evaluator->seen[i], legal[k]);
     }
-    for (uint32_t i = 0; i < request->n_legal; i++) {
-        priors[i] = evaluator->by_action[game->mirror_action(request->legal[i])];
+    evaluator->wanted[i] = (struct inference_wanted){request->n_legal, index};
+}
+
+/* Priors of the request's moves from the policy output for its canonical image. */
+static void write_priors(struct evaluator *evaluator, uint32_t i,
+                         const struct evaluator_request *request, bool mirrored, float *priors)
+{
+    const struct game *game = evaluator->game;
+    const struct inference_wanted *wanted = &evaluator->wanted[i];
+    const float *policy = evaluator->policy + i * evaluator->policy_size;
+    const uint16_t *legal = evaluator->legal + (size_t)i * game->max_legal;
+    for (uint32_t k = 0; k < wanted->n; k++) {
+        priors[k] = policy[wanted->index[k]];
+    }
+    softmax(priors, wanted->n);
+    if (mirrored) {
+        for (uint32_t k = 0; k < wanted->n; k++) {
+            evaluator->by_action[legal[k]] = priors[k];
+        }
+        for (uint32_t k = 0; k < wanted->n; k++) {
+            priors[k] = evaluator->by_action[game->mirror_action(request->legal[k])];
+        }
     }
 }
 
@@ -155,18 +175,20 @@ void evaluator_run(struct evaluator *evaluator, const struct evaluator_request *
     const struct game *game = evaluator->game;
     for (uint32_t i = 0; i < n; i++) {
         const void *state = requests[i].state;
-        if (game->is_canonical(state)) {
-            memcpy(&evaluator->seen[i], state, game->state_bytes);
-        } else {
+        bool mirrored = !game->is_canonical(state);
+        if (mirrored) {
             game->mirror(state, &evaluator->seen[i]);
+        } else {
+            memcpy(&evaluator->seen[i], state, game->state_bytes);
         }
+        want(evaluator, i, &requests[i], mirrored);
         game->planes(&evaluator->seen[i], evaluator->planes + i * evaluator->planes_size);
     }
-    inference_run(evaluator->inference, evaluator->planes, n, evaluator->policy, evaluator->value);
+    inference_run(evaluator->inference, evaluator->planes, n, evaluator->wanted, evaluator->policy,
+                  evaluator->value);
     for (uint32_t i = 0; i < n; i++) {
         float *priors = evaluator->priors + (size_t)i * game->max_legal;
-        write_priors(evaluator, &requests[i], !game->is_canonical(requests[i].state),
-                     &evaluator->seen[i], evaluator->policy + i * evaluator->policy_size, priors);
+        write_priors(evaluator, i, &requests[i], !game->is_canonical(requests[i].state), priors);
         write_value(evaluator->value + (size_t)i * evaluator->n_values, evaluator->n_values,
                     &ret[i]);
         ret[i].n_priors = requests[i].n_legal;

@@ -1,23 +1,36 @@
-/* A net as a fast function: batch norm folded, weights packed, fp32 on OpenBLAS, one position a product
- * (a product that spans positions would make an evaluation's bits depend on its batch, on every
- * OpenBLAS kernel). Not thread-safe; one thread computes. */
+/* A net as a fast function: batch norm folded, weights packed, convolutions by Winograd's short products
+ * (kernel.h), fp32. Each evaluation's sums are taken in an order of their own, so its bits do not depend on
+ * its batch. Not thread-safe; one thread computes. */
 #ifndef TRAINER_NET_INFERENCE_H
 #define TRAINER_NET_INFERENCE_H
 
 #include "trainer/net/net.h"
 
 struct inference;
+struct kernel;
 
-/* Prepare a net for batches of at most max_batch. The net may be destroyed afterwards. Sets OpenBLAS to
- * one thread: products this small only lose by more. */
+/* Prepare a net for batches of at most max_batch. The net may be destroyed afterwards. The kernel is the one that
+ * the environment names in QZD_KERNEL (as the configuration's inference.kernel does for the daemon's
+ * children), else the best that the processor can run. ERROR_UNSUPPORTED: there is none of that name, or the
+ * processor cannot run it. */
 int inference_create(const struct net *net, uint32_t max_batch, struct inference **ret,
                      struct error *err);
+/* The same with a kernel of the caller's choice. */
+int inference_create_on(const struct kernel *kernel, const struct net *net, uint32_t max_batch,
+                        struct inference **ret, struct error *err);
 void inference_destroy(struct inference *inference); /* NULL is allowed */
-/* planes: [n][n_planes][height][width]; ret_policy: [n][policy_planes][height][width] logits;
- * ret_value: [n][3] win, draw, loss probabilities, or [n][1] tanh output. 1 <= n <= max_batch. */
-void inference_run(struct inference *inference, const float *planes, uint32_t n, float *ret_policy,
-                   float *ret_value);
-/* What computes, for searches.kernel: "openblas-fp32/Cooperlake/0.3.21". Static text. */
+
+/* Which logits are wanted of a position: indices into [policy_planes][height][width]. */
+struct inference_wanted {
+    uint32_t n;
+    const uint16_t *index;
+};
+/* planes: [n][n_planes][height][width]; ret_policy: [n][policy_planes][height][width] logits, of which those wanted
+ * (wanted[n]; NULL: all) are written; ret_value: [n][3] win, draw, loss probabilities, or [n][1] tanh output.
+ * 1 <= n <= max_batch. */
+void inference_run(struct inference *inference, const float *planes, uint32_t n,
+                   const struct inference_wanted *wanted, float *ret_policy, float *ret_value);
+/* What computes, for searches.kernel: "winograd-fp32/avx512". Static text. */
 const char *inference_kernel(void);
 
 /* The definition: the net's function in plain C and double, unfolded, for tests and checks. */

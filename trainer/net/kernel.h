@@ -1,0 +1,99 @@
+/* What inference.c is made of, once for each kind of processor: AVX-512, AVX2 with FMA, and plain C on vectors
+ * of 16 bytes (also arm64). The three are one source, kernel_template.h, compiled three times; which of
+ * them runs is decided at run time.
+ *
+ * Layouts, with L = lanes floats a vector and channels padded to whole vectors with zeros:
+ *   activation   [channels / L][cells][L]            of one position
+ *   rows         [channels / L][n_rows][L]           the left side of a product: n_rows vectors of channels
+ *   weights      [n_in][vectors][L]                  its right side, `vectors` of the output channels at a time
+ *   outcome      [n_rows][vectors][L]
+ * A 3x3 convolution is Winograd's: the activation is cut into tiles of (tile_height + 2) x (tile_width + 2)
+ * cells that overlap by 2, each is transformed into as many points, and for each point one product of
+ * [tiles of all positions] by [in][out] is made; the outcome is transformed back. (A. Lavin, S. Gray: Fast
+ * Algorithms for Convolutional Neural Networks, 2015; winograd.c has the transforms' points.)
+ *
+ * Every sum is taken in an order that depends on the net alone. So an evaluation's bits do not depend on
+ * its batch; between kernels they differ. All pointers are aligned to 64 bytes. */
+#ifndef TRAINER_NET_KERNEL_H
+#define TRAINER_NET_KERNEL_H
+
+#include "trainer/net/winograd.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    KERNEL_MAX_LANES = 16,
+    KERNEL_MAX_VECTORS = 4, /* of output channels in one product */
+};
+
+/* What happens to a convolution's sums on their way into the activation. */
+enum kernel_ending {
+    KERNEL_RELU,     /* y = relu(sum + shift) */
+    KERNEL_RESIDUAL, /* y = relu(sum + shift + y) */
+    KERNEL_MEANS,    /* y = sum + shift, and the means of y over the cells for squeeze-excitation */
+};
+
+struct kernel_tile {
+    /* Points of one position's tiles from its activation x: v[point][in / L][tiles][L], points v_point and
+     * blocks of channels v_block floats apart; v is the place of its first tile. */
+    void (*transform)(const struct winograd *w, const float *x, uint32_t blocks, float *v,
+                      size_t v_point, size_t v_block);
+    /* The activation y[vectors][cells][L] of one position from the outcome m[point][tiles][vectors][L], points
+     * m_point floats apart; m is the place of its first tile. shift[vectors][L]. means (KERNEL_MEANS): vectors
+     * means_block floats apart. */
+    void (*inverse)(const struct winograd *w, const float *m, size_t m_point, uint32_t vectors,
+                    const float *shift, enum kernel_ending ending, float *y, float *means,
+                    size_t means_block);
+};
+
+/* A convolution over input planes, most of whose cells are 0: weight[planes][9][vectors][L] is added for each cell
+ * that is not; a plane that holds one value everywhere adds constant[planes][16][vectors][L], by which
+ * neighbours the cell has: 1 above, 2 below, 4 left, 8 right. The rest is room to work in. */
+struct kernel_hit {
+    uint32_t plane;
+    float value;
+};
+struct kernel_input {
+    uint32_t planes, height, width, vectors;
+    const float *weight, *constant, *shift;
+    struct kernel_hit *constants;    /* [planes] */
+    struct kernel_hit *found, *hits; /* [planes * cells] */
+    uint32_t *found_cell;            /* [planes * cells] */
+    uint32_t *first;                 /* [cells + 1] */
+};
+
+struct kernel {
+    const char *name;
+    uint32_t lanes;
+    uint32_t vectors; /* the most in one product */
+    bool (*can_run)(void);
+    struct kernel_tile tiles[WINOGRAD_SHAPES]; /* by winograd.shape */
+    /* m[n_rows][vectors][L] = rows v (blocks of channels v_block floats apart) times u[n_in][vectors][L]. */
+    void (*product)(const float *v, size_t v_block, uint32_t n_rows, const float *u, uint32_t n_in,
+                    uint32_t vectors, float *m);
+    /* x[vectors][cells][L] = relu(convolution + shift) */
+    void (*input)(const struct kernel_input *input, const float *planes, float *x);
+    /* rows ret[vectors][n_rows][L] (vectors ret_block floats apart) = m[n_rows][vectors][L] + bias, relu or not */
+    void (*bias)(const float *m, uint32_t n_rows, uint32_t vectors, const float *bias, bool relu,
+                 float *ret, size_t ret_block);
+    /* x = relu(sigmoid(excited) y + x + excited behind it): excited has 2 * blocks vectors, excited_block apart. */
+    void (*excite)(const float *excited, size_t excited_block, const float *y, uint32_t blocks,
+                   uint32_t cells, float *x);
+    /* The dot product of weight[9][blocks][L] with the 3x3 cells around (row, column) of the activation x. */
+    float (*dot)(const float *weight, const float *x, uint32_t blocks, uint32_t height,
+                 uint32_t width, uint32_t row, uint32_t column);
+};
+
+extern const struct kernel kernel_plain;
+#if defined(__x86_64__)
+extern const struct kernel kernel_avx2, kernel_avx512;
+#endif
+
+/* The best that this processor can run; or the one of that name: NULL if there is none, or the processor
+ * cannot run it (then *ret_why, a static sentence, says which of the two). */
+const struct kernel *kernel_best(void);
+const struct kernel *kernel_find(const char *name, const char **ret_why);
+
+#endif

@@ -1,0 +1,19 @@
+/* For processors with AVX2 and FMA: 16 registers of 8 floats. */
+#define KERNEL         kernel_avx2
+#define KERNEL_NAME    "avx2"
+#define KERNEL_LANES   8
+#define KERNEL_VECTORS 2
+#define KERNEL_ROWS_1  8
+#define KERNEL_ROWS_2  6
+
+#define KERNEL_MAX _mm256_max_ps
+
+#include <immintrin.h>
+#include <stdbool.h>
+
+static bool can_run(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
+
+#include "trainer/net/kernel_template.h"

@@ -1,0 +1,65 @@
+#include "trainer/net/winograd.h"
+
+#include <stddef.h>
+
+/* G of F(4, 3) at the points 0, 1, -1, 2, -2, infinity and of F(6, 3) at 0, 1, -1, 2, -2, 1/2, -1/2, infinity. The
+ * other two matrices stand in kernel_template.h. */
+static const double filter4[6][3] = {
+    {1.0 / 4, 0, 0},
+    {-1.0 / 6, -1.0 / 6, -1.0 / 6},
+    {-1.0 / 6, 1.0 / 6, -1.0 / 6},
+    {1.0 / 24, 1.0 / 12, 1.0 / 6},
+    {1.0 / 24, -1.0 / 12, 1.0 / 6},
+    {0, 0, 1},
+};
+static const double filter6[8][3] = {
+    {1, 0, 0},
+    {-2.0 / 9, -2.0 / 9, -2.0 / 9},
+    {-2.0 / 9, 2.0 / 9, -2.0 / 9},
+    {1.0 / 90, 1.0 / 45, 2.0 / 45},
+    {1.0 / 90, -1.0 / 45, 2.0 / 45},
+    {32.0 / 45, 16.0 / 45, 8.0 / 45},
+    {32.0 / 45, -16.0 / 45, 8.0 / 45},
+    {0, 0, 1},
+};
+
+void winograd_init(struct winograd *w, uint32_t height, uint32_t width)
+{
+    *w = (struct winograd){
+        .shape = WINOGRAD_ANY, .height = height, .width = width, .tile_height = 4, .tile_width = 4};
+    if (height == 6 && width == 7) {
+        w->shape = WINOGRAD_6X7;
+        w->tile_height = 6;
+    } else if (height == 8 && width == 8) {
+        w->shape = WINOGRAD_8X8;
+    }
+    w->tiles_down = (height + w->tile_height - 1) / w->tile_height;
+    w->tiles_across = (width + w->tile_width - 1) / w->tile_width;
+    w->tiles = w->tiles_down * w->tiles_across;
+    w->points = (w->tile_height + 2) * (w->tile_width + 2);
+}
+
+static const double (*filter_of(uint32_t tile))[3]
+{
+    return tile == 6 ? filter6 : filter4;
+}
+
+void winograd_filter(const struct winograd *w, const float filter[9], double scale,
+                     float ret[WINOGRAD_MAX_POINTS])
+{
+    const double(*down)[3] = filter_of(w->tile_height);
+    const double(*across)[3] = filter_of(w->tile_width);
+    for (size_t i = 0; i < w->tile_height + 2; i++) {
+        double row[3]; /* of G filter */
+        for (size_t x = 0; x < 3; x++) {
+            row[x] = 0;
+            for (size_t y = 0; y < 3; y++) {
+                row[x] += down[i][y] * (double)filter[y * 3 + x];
+            }
+        }
+        for (size_t j = 0; j < w->tile_width + 2; j++) {
+            double sum = across[j][0] * row[0] + across[j][1] * row[1] + across[j][2] * row[2];
+            *ret++ = (float)(sum * scale);
+        }
+    }
+}
