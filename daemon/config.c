@@ -78,6 +78,7 @@ void config_default(struct config *ret)
                      .every_max = 20000,
                      .window = {.c = 20000, .alpha = 0.75, .beta = 0.4},
                      .held_out = 20},
+        .events = {.severity = SEVERITY_ERROR, .seconds = 30},
         .evaluation = {.share = 0.1, .nodes = 800, .gate = CONFIG_GATE_NONE},
         .patience = {.worker_s = 60, .training_s = 900},
         .resources = {.cores = CONFIG_AUTO},

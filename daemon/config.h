@@ -4,6 +4,7 @@
 #ifndef DAEMON_CONFIG_H
 #define DAEMON_CONFIG_H
 
+#include "daemon/log.h"
 #include "selfplay/opening.h"
 #include "selfplay/settings.h"
 #include "storage/error.h"
@@ -14,7 +15,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { CONFIG_MAX_SCHEDULE = 16, CONFIG_MAX_SUITES = 8, CONFIG_AUTO = 0 };
+enum {
+    CONFIG_MAX_SCHEDULE = 16,
+    CONFIG_MAX_SUITES = 8,
+    CONFIG_MAX_ARGUMENTS = 16,
+    CONFIG_MAX_ARGUMENT = 512, /* bytes, with the NUL */
+    CONFIG_AUTO = 0,
+};
 
 /* A number by generation of the net being trained: linear between points, constant outside them. A plain
  * number in YAML is one point. */
@@ -22,6 +29,11 @@ struct config_schedule {
     uint32_t n;
     uint32_t generation[CONFIG_MAX_SCHEDULE]; /* rising */
     double value[CONFIG_MAX_SCHEDULE];
+};
+/* A command with its arguments, for no shell. */
+struct config_command {
+    uint32_t n; /* 0: none */
+    char argument[CONFIG_MAX_ARGUMENTS][CONFIG_MAX_ARGUMENT];
 };
 double config_schedule_at(const struct config_schedule *schedule, uint32_t generation);
 
@@ -100,6 +112,12 @@ struct config {
     struct {           /* retention */
         int64_t bytes; /* of the store's file; 0 = keep all */
     } retention;
+
+    struct {                        /* events */
+        struct config_command exec; /* run for each event */
+        enum log_severity severity; /* ... of at least that */
+        uint32_t seconds;           /* ... which it may take */
+    } events;
 
     struct {                   /* control */
         char socket[PATH_MAX]; /* "auto" is resolved to <state_dir>/qzd.sock */

@@ -126,6 +126,16 @@ static void print_suites(FILE *out, const struct config *config)
     fputc(']', out);
 }
 
+static void print_command(FILE *out, const struct config_command *command)
+{
+    fputc('[', out);
+    for (uint32_t i = 0; i < command->n; i++) {
+        fputs(i == 0 ? "" : ", ", out);
+        print_text(out, command->argument[i]);
+    }
+    fputc(']', out);
+}
+
 static void print_socket(FILE *out, const struct config *config)
 {
     size_t n = strlen(config->state_dir);
@@ -167,6 +177,9 @@ void config_print_value(FILE *out, const struct config *config, const struct con
         break;
     case CONFIG_TYPE_SUITES:
         print_suites(out, config);
+        break;
+    case CONFIG_TYPE_COMMAND:
+        print_command(out, field);
         break;
     }
 }

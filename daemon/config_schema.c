@@ -17,6 +17,8 @@ static const char *const kernel_words[] = {[CONFIG_KERNEL_AUTO] = "auto",
                                            [CONFIG_KERNEL_PLAIN] = "plain",
                                            NULL};
 static const char *const role_words[] = {[CONFIG_ROLE_NONE] = "none", NULL};
+static const char *const severity_words[] = {
+    [SEVERITY_INFO] = "info", [SEVERITY_WARNING] = "warning", [SEVERITY_ERROR] = "error", NULL};
 static const char *const only_off[] = {"off", NULL};
 
 /* Whole numbers in JSON are exact up to here. */
@@ -195,6 +197,14 @@ const struct config_key config_keys[] = {
      .doc = "Size of qzd.db above which the oldest finished games are dropped, but for those in "
             "the window; tallies, trainings, evaluations and nets stay; 0 = keep all."},
 
+    {"events.exec", .type = CONFIG_TYPE_COMMAND, FIELD(events.exec),
+     .doc = "A command with its arguments, run without a shell for each event that is severe "
+            "enough: see qzd(8). [] = none."},
+    {"events.severity", WORD(events.severity, severity_words),
+     .doc = "The least severity of such events."},
+    {"events.seconds", INTEGER(events.seconds, 1, 3600),
+     .doc = "Seconds that the command may take before it is ended."},
+
     {"control.socket", .type = CONFIG_TYPE_SOCKET, FIELD(control.socket), RESTART,
      .doc = "Unix socket of qzctl; auto = qzd.sock in the state directory."},
     {"control.http", .type = CONFIG_TYPE_WORD, .words = only_off, RESTART,
@@ -340,6 +350,10 @@ static void print_expected(FILE *out, const struct config_key *key)
         break;
     case CONFIG_TYPE_SUITES:
         fprintf(out, "a list of at most %d file names", CONFIG_MAX_SUITES);
+        break;
+    case CONFIG_TYPE_COMMAND:
+        fprintf(out, "a list of at most %d texts of at most %d bytes, the first a program",
+                CONFIG_MAX_ARGUMENTS, CONFIG_MAX_ARGUMENT - 1);
         break;
     }
 }

@@ -20,6 +20,7 @@ enum config_type {
     CONFIG_TYPE_SCHEDULE, /* struct config_schedule */
     CONFIG_TYPE_RATES,    /* struct rate_schedule */
     CONFIG_TYPE_SUITES,   /* evaluation.suites and n_suites */
+    CONFIG_TYPE_COMMAND,  /* struct config_command */
 };
 
 struct config_key {

@@ -428,6 +428,38 @@ static void read_suites(struct config_reader *reader, const struct config_key *k
     free(scratch);
 }
 
+/* Every argument may be any text but the first, which names a program. */
+static bool read_command(struct config_reader *reader, const struct config_key *key,
+                         const yaml_node_t *node)
+{
+    size_t n = node->type == YAML_SEQUENCE_NODE
+                   ? (size_t)(node->data.sequence.items.top - node->data.sequence.items.start)
+                   : SIZE_MAX;
+    if (n > CONFIG_MAX_ARGUMENTS) {
+        return false;
+    }
+    struct config_command *command = calloc(1, sizeof *command);
+    if (command == NULL) {
+        reader->list->no_memory = true;
+        return true;
+    }
+    bool fine = true;
+    for (size_t i = 0; i < n; i++) {
+        const char *text = config_scalar(
+            yaml_document_get_node(reader->document, node->data.sequence.items.start[i]));
+        size_t length = text == NULL ? CONFIG_MAX_ARGUMENT : strlen(text);
+        fine = fine && length < CONFIG_MAX_ARGUMENT && (i > 0 || length > 0);
+        if (fine) {
+            memcpy(command->argument[command->n++], text, length + 1);
+        }
+    }
+    if (fine) {
+        memcpy(field_of(reader, key), command, sizeof *command);
+    }
+    free(command);
+    return fine;
+}
+
 void config_read_value(struct config_reader *reader, const struct config_key *key,
                        yaml_node_t *node)
 {
@@ -459,6 +491,9 @@ void config_read_value(struct config_reader *reader, const struct config_key *ke
         break;
     case CONFIG_TYPE_SUITES:
         read_suites(reader, key, node);
+        break;
+    case CONFIG_TYPE_COMMAND:
+        fine = read_command(reader, key, node);
         break;
     }
     if (!fine) {

@@ -57,6 +57,32 @@ void daemon_note(struct daemon *d, enum log_severity severity, const char *what,
     va_end(args);
     log_event(d->log, severity, what, "%s", text);
     daemon_put(d, storage_task_event(daemon_wall_ms(), log_severity_text(severity), what, text));
+    daemon_tell(d, severity, what, text);
+}
+
+void daemon_tell(struct daemon *d, enum log_severity severity, const char *what, const char *text)
+{
+    const struct event_exec_event event = {.at = daemon_wall_ms(),
+                                           .severity = log_severity_text(severity),
+                                           .what = what,
+                                           .detail = text,
+                                           .generation = d->net.generation,
+                                           .state_dir = d->state_dir};
+
+    if (severity >= d->config.events.severity && d->exec != NULL) {
+        event_exec_put(d->exec, &event);
+    }
+}
+
+/* The command's own troubles are events like others, but for the command. */
+static void on_exec_trouble(const char *text, void *context)
+{
+    struct daemon *d = context;
+
+    daemon_say(d, SEVERITY_WARNING, "events.exec", "%s", text);
+    if (d->storage != NULL) {
+        daemon_put(d, storage_task_event(daemon_wall_ms(), "warning", "events.exec", text));
+    }
 }
 
 void daemon_put(struct daemon *d, struct storage_task *task)
@@ -188,6 +214,7 @@ static void on_trouble(int code, const char *text, void *context)
 
     daemon_say(d, SEVERITY_ERROR, "store",
                "%s (%s); self-play waits, nothing is lost, trying again", text, error_text(code));
+    daemon_tell(d, SEVERITY_ERROR, "store", text); /* an event cannot be written now */
     daemon_event(d, (struct scheduler_event){.kind = EVENT_BLOCKED});
 }
 
@@ -389,7 +416,9 @@ static int open_parts(struct daemon *d, struct error *err)
     d->workers = calloc(d->n_workers + 1, sizeof(*d->workers));
     d->watches = calloc(d->n_workers + 2, sizeof(*d->watches));
     d->supervisor = supervisor_create(&d->loop, d->n_workers, &supervisor);
-    if (d->workers == NULL || d->watches == NULL || d->supervisor == NULL) {
+    const struct event_exec_callbacks exec = {.trouble = on_exec_trouble, .context = d};
+    d->exec = event_exec_create(&d->loop, &exec);
+    if (d->workers == NULL || d->watches == NULL || d->supervisor == NULL || d->exec == NULL) {
         return error_set(err, ERROR_NO_MEMORY, "out of memory");
     }
     /* The socket before the thread: if it is refused, nothing has to be undone. */
@@ -418,6 +447,7 @@ static void begin(struct daemon *d, const struct daemon_resume *resume, const ch
 
     d->started_ms = daemon_now_ms();
     daemon_watch_begin(d);
+    event_exec_set(d->exec, &d->config.events.exec, d->config.events.seconds);
     d->ticked_ms = daemon_now_ms();
     daemon_scheduler_settings(d, &settings);
     scheduler_init(&d->scheduler, &settings, &resume->start, daemon_now_ms());
@@ -524,6 +554,7 @@ static void finish(struct daemon *d)
     game_table_destroy(d->games);
     training_row_finish(&d->training.row);
     store_net_finish(&d->net);
+    event_exec_close(d->exec); /* only where the daemon could not begin: nothing runs */
     store_close(d->store);
     lock_release(d->lock);
     terminal_destroy(d->terminal);

@@ -450,6 +450,8 @@ static void storage_closed(uint32_t lost, void *context)
         daemon_say(d, SEVERITY_ERROR, "not written",
                    "%u records and notes could not be written before the end", lost);
     }
+    event_exec_close(d->exec);
+    d->exec = NULL;
     uv_close((uv_handle_t *)&d->tick, NULL);
     uv_close((uv_handle_t *)&d->signal_term, NULL);
     uv_close((uv_handle_t *)&d->signal_int, NULL);

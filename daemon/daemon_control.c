@@ -66,6 +66,7 @@ static void bring_into_effect(struct daemon *d)
         }
     }
     daemon_limit_children(d);
+    event_exec_set(d->exec, &d->config.events.exec, d->config.events.seconds);
     daemon_scheduler_settings(d, &settings);
     daemon_event(d, (struct scheduler_event){.kind = EVENT_SETTINGS, .settings = &settings});
 }

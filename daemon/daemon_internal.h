@@ -6,6 +6,7 @@
 #include "daemon/config.h"
 #include "daemon/daemon.h"
 #include "daemon/doctor.h"
+#include "daemon/event_exec.h"
 #include "daemon/game_table.h"
 #include "daemon/http.h"
 #include "daemon/lock.h"
@@ -127,6 +128,7 @@ struct daemon {
     struct storage_thread *storage;
     struct supervisor *supervisor;
     struct http *http;
+    struct event_exec *exec; /* events.exec */
     struct game_table *games;
     struct scheduler scheduler;
     struct worker_view *workers; /* [n_workers] */
@@ -163,6 +165,8 @@ void daemon_say(struct daemon *d, enum log_severity severity, const char *what, 
                 ...) __attribute__((format(printf, 4, 5)));
 void daemon_note(struct daemon *d, enum log_severity severity, const char *what, const char *format,
                  ...) __attribute__((format(printf, 4, 5)));
+/* Run events.exec for it, if it is severe enough; daemon_note does. */
+void daemon_tell(struct daemon *d, enum log_severity severity, const char *what, const char *text);
 void daemon_put(struct daemon *d, struct storage_task *task);
 void daemon_scheduler_settings(const struct daemon *d, struct scheduler_settings *ret);
 

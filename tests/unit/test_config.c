@@ -242,7 +242,9 @@ END_TEST
     "teacher: {net: /x/y.safetensors, ratio: {value: [{generation: 3, value: 1}, {generation: 4, " \
     "value: 0}]}}\n"                                                                               \
     "training: {optimizer: {kind: sgd}, first: 123456789012, window: {c: 1e-3}}\n"                 \
-    "evaluation: {suites: [connect4-values.csv]}\n"
+    "evaluation: {suites: [connect4-values.csv]}\n"                                                \
+    "events: {exec: [/bin/tell, \"say \\\"it\\\"\", '', 7, --to=me], severity: info, seconds: "    \
+    "5}\n"
 
 START_TEST(json_reads_back_as_the_same_configuration)
 {

@@ -203,6 +203,27 @@ START_TEST(schedule_has_room_for_16_points_and_no_more)
 }
 END_TEST
 
+#define COMMAND_EXPECTED \
+    "it must be a list of at most 16 texts of at most 511 bytes, the first a program\n"
+
+START_TEST(command_must_be_a_list_of_texts)
+{
+    char text[CONFIG_MAX_ARGUMENT + 64];
+
+    refuse("events: {exec: mail me}\n", "f.yaml:1:16: events.exec is mail me; " COMMAND_EXPECTED);
+    refuse("events: {exec: [[mail]]}\n", "f.yaml:1:16: events.exec is a list; " COMMAND_EXPECTED);
+    refuse("events: {exec: ['', x]}\n", "f.yaml:1:16: events.exec is a list; " COMMAND_EXPECTED);
+    refuse("events: {exec: [a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q]}\n",
+           "f.yaml:1:16: events.exec is a list; " COMMAND_EXPECTED);
+    snprintf(text, sizeof text, "events: {exec: [%0*d]}\n", CONFIG_MAX_ARGUMENT, 1);
+    refuse(text, "f.yaml:1:16: events.exec is a list; " COMMAND_EXPECTED);
+    refuse("events: {severity: red}\n",
+           "f.yaml:1:20: events.severity is red; it must be info, warning or error\n");
+    refuse("events: {seconds: 0}\n",
+           "f.yaml:1:19: events.seconds is 0; it must be a whole number from 1 to 3600\n");
+}
+END_TEST
+
 START_TEST(suites_must_be_there)
 {
     ck_assert_int_eq(setenv("QZD_SUITES", "/nowhere::/no/where", 1), 0);
@@ -302,7 +323,7 @@ START_TEST(hostile_text_cannot_break_the_lines)
     refuse("\"a\\nb\": 1\n",
            "f.yaml:1:1: unknown key a?b; it must be one of state_dir, game, seed, "
            "network, search, selfplay, targets, teacher, training, evaluation, "
-           "patience, resources, retention, control, inference, cluster\n");
+           "patience, resources, retention, events, control, inference, cluster\n");
     refuse("state_dir: \"a\\0b\"\n",
            "f.yaml:1:12: state_dir is text with a NUL byte; it must be text "
            "of at most 4095 bytes\n");
@@ -364,6 +385,7 @@ int main(void)
         anchors_aliases_tags_and_second_documents_are_refused,
         schedules_must_rise_and_be_whole,
         schedule_has_room_for_16_points_and_no_more,
+        command_must_be_a_list_of_texts,
         suites_must_be_there,
         suites_of_the_environment_come_first,
         keys_that_contradict_each_other_are_refused,

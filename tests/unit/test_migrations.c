@@ -98,8 +98,8 @@ START_TEST(store_of_the_second_version_gains_the_doctors_table_and_keeps_its_row
     fixture_open(f);
     ck_ok(store_put_event(f->store, 1, "info", "kept", "", &f->err));
     ck_ok(store_commit(f->store, &f->err));
-    sqlite3_exec(store_handle(f->store), "DROP TABLE diagnoses; PRAGMA user_version = 2", NULL, NULL,
-                 NULL);
+    sqlite3_exec(store_handle(f->store), "DROP TABLE diagnoses; PRAGMA user_version = 2", NULL,
+                 NULL, NULL);
 
     fixture_reopen(f, STORE_READ); /* a reader takes it as it is */
     ck_assert_double_eq(sql_number(f, "PRAGMA user_version"), 2);
@@ -109,8 +109,9 @@ START_TEST(store_of_the_second_version_gains_the_doctors_table_and_keeps_its_row
     ck_ok(store_put_diagnosis(f->store, &diagnosis, &f->err));
     ck_ok(store_put_diagnosis(f->store, &diagnosis, &f->err)); /* the same again is no second row */
     ck_ok(store_commit(f->store, &f->err));
-    ck_assert_double_eq(sql_number(f, "SELECT count(*) FROM diagnoses WHERE name = 'value sign' AND "
-                                      "state = 'red' AND generation = 2 AND figure IS NULL"),
+    ck_assert_double_eq(sql_number(f,
+                                   "SELECT count(*) FROM diagnoses WHERE name = 'value sign' AND "
+                                   "state = 'red' AND generation = 2 AND figure IS NULL"),
                         1);
     fixture_close(f);
 }
