@@ -589,6 +589,7 @@ int daemon_run(const struct daemon_options *options)
     d->config_path = options->config_path;
     d->state_option = options->state_dir;
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN); /* a limit on the size of files is met like a full disk */
     (void)uv_loop_init(&d->loop);
     open_voice(d);
     if (d->log == NULL) {

@@ -141,7 +141,7 @@ struct diagnosis {
     enum doctor_state state;
     double figure;      /* NaN: none */
     char text[192];     /* the figure in words */
-    char bound[128];    /* what is yellow and red */
+    char bound[192];    /* what is yellow and red */
     const char *advice; /* static: what to do, if it is not green */
     bool live;          /* changes with the hour, not with the games: looked at again and again */
 };

@@ -13,8 +13,10 @@ static enum doctor_state judge_sign(double r, uint32_t n_games, double distinct)
     if (isnan(r) || n_games < FEW_GAMES) {
         return DOCTOR_UNKNOWN;
     }
-    /* Positions of a game hang together, so it counts once, and a game that is played again does not. */
-    return doctor_judge(r, 0, -2 / sqrt(n_games * fmax(distinct, 0.01)), false);
+    /* Positions of a game hang together, so it counts once, and a game that is played again does not. A net that
+     * has learnt nothing yet is on either side of 0 by chance. */
+    double error = 1 / sqrt(n_games * fmax(distinct, 0.01));
+    return doctor_judge(r, -2 * error, -3 * error, false);
 }
 
 static void take_worse(struct diagnosis *ret, enum doctor_state state, double figure)
@@ -40,9 +42,10 @@ static void value_sign(const struct doctor_figures *f, struct diagnosis *ret)
                 "first player corr(v,z) %.2f corr(q,z) %.2f, second player %.2f %.2f, "
                 "corr(q, -q of the next ply) %.2f",
                 g->corr_vz[0], g->corr_qz[0], g->corr_vz[1], g->corr_qz[1], g->corr_next);
-    doctor_bound(ret,
-                 "corr(v,z), corr(q,z): yellow < 0, red < -2/sqrt(games); next: yellow < 0.25, "
-                 "red < 0");
+    doctor_bound(
+        ret,
+        "corr(v,z), corr(q,z): yellow < -2/sqrt(games), red < -3/sqrt(games); next: yellow < 0.25, "
+        "red < 0");
 }
 
 /* ---- a move that wins at once is seen by any search: healthy 1.00; a turned sign gives -1 */

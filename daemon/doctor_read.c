@@ -8,7 +8,14 @@
 #include <string.h>
 #include <time.h>
 
-enum { RESIGN_GAMES = 5000, MATCHES = 10, REJECTED = 20, NETS_LOOKED_AT = 60 };
+enum {
+    RESIGN_GAMES = 5000,
+    GROWTH_GAMES = 20000,
+    GROWTH_S = 1800,
+    MATCHES = 10,
+    REJECTED = 20,
+    NETS_LOOKED_AT = 60
+};
 
 /* Where the figures end. */
 struct horizon {
@@ -347,12 +354,19 @@ static int read_disk(const struct doctor_source *source, const struct horizon *h
     const double day_s = 86400;
     char file[160];
     int64_t positions = 0;
-    double per_day = g->seconds > 600 ? g->positions / g->seconds * day_s : NAN;
+    int64_t first_at = 0;
+    double per_day = NAN;
     double nets_per_day = NAN;
+    /* Over the newest thousands of games: a burst is no growth. */
+    int64_t from = horizon->last_seq > GROWTH_GAMES ? horizon->last_seq - GROWTH_GAMES : 1;
+    int r =
+        one_number(source->db, "SELECT finished_at FROM games WHERE seq >= ?1 ORDER BY seq LIMIT 1",
+                   from, 0, &first_at, err);
+    double seconds = first_at > 0 ? (double)(g->newest_at - first_at) / 1000 : 0;
 
-    /* A sample that is filled faster than in ten minutes is long enough by its number. */
-    if (g->games == DOCTOR_SAMPLE_GAMES && g->seconds > 1) {
-        per_day = g->positions / g->seconds * day_s;
+    if (seconds > GROWTH_S && g->games > 0) {
+        double games_per_day = (double)(horizon->last_seq - from) / seconds * day_s;
+        per_day = games_per_day * g->positions / g->games;
     }
     if (l->n_trainings > 1) {
         double span =
@@ -361,8 +375,10 @@ static int read_disk(const struct doctor_source *source, const struct horizon *h
     }
     one_text(source->db, "SELECT file FROM nets WHERE id = ?1", horizon->net_id, file,
              sizeof(file));
-    int r =
-        one_number(source->db, "SELECT sum(positions) FROM game_tallies", 0, 0, &positions, err);
+    if (r == 0) {
+        r = one_number(source->db, "SELECT sum(positions) FROM game_tallies", 0, 0, &positions,
+                       err);
+    }
     doctor_read_disk(source->state_dir, file, (double)positions, per_day, nets_per_day, &ret->disk);
     return r;
 }

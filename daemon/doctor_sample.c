@@ -84,7 +84,7 @@ struct game_row {
     int64_t id, finished_at;
     char opening[GAME_MAX_OPENING_TEXT];
     uint32_t first_side;
-    bool by_rules;
+    bool won; /* by the last move that was played */
 };
 
 static int sql_error(struct sqlite3 *db, struct error *err)
@@ -345,7 +345,7 @@ static int add_positions(struct sample *s, sqlite3_stmt *statement, const struct
         s->ret->n_vz[side] += s->vz[side].n > n_vz[side];
         s->ret->n_qz[side] += s->qz[side].n > n_qz[side];
     }
-    if (ply > 0 && game->by_rules && row.z == 1 && row.full && !isnan(row.q)) {
+    if (ply > 0 && game->won && row.full && !isnan(row.q)) {
         s->won_q += row.q;
         s->ret->n_won++;
     }
@@ -371,7 +371,8 @@ static int each_game(struct sample *s, int64_t last_seq, struct error *err)
 
     if (rows == NULL ||
         sqlite3_prepare_v2(db,
-                           "SELECT id, finished_at, opening, first_side, reason FROM games "
+                           "SELECT id, finished_at, opening, first_side, reason = 'rules' AND "
+                           "first_player_outcome <> 0 FROM games "
                            "WHERE seq <= ?1 AND kind = 'selfplay' ORDER BY seq DESC LIMIT ?2",
                            -1, &games, NULL) != SQLITE_OK ||
         sqlite3_prepare_v2(db,
@@ -386,12 +387,11 @@ static int each_game(struct sample *s, int64_t last_seq, struct error *err)
     while (n < DOCTOR_SAMPLE_GAMES && sqlite3_step(games) == SQLITE_ROW) {
         struct game_row *row = &rows[n++];
         const char *opening = (const char *)sqlite3_column_text(games, 2);
-        const char *reason = (const char *)sqlite3_column_text(games, 4);
         row->id = sqlite3_column_int64(games, 0);
         row->finished_at = sqlite3_column_int64(games, 1);
         (void)snprintf(row->opening, sizeof(row->opening), "%s", opening == NULL ? "" : opening);
         row->first_side = (uint32_t)sqlite3_column_int(games, 3) % 2;
-        row->by_rules = reason != NULL && strcmp(reason, "rules") == 0;
+        row->won = sqlite3_column_int(games, 4) != 0;
     }
     (void)sqlite3_reset(games);
     for (uint32_t i = 0; i < n && r == 0; i++) {

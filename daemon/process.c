@@ -69,6 +69,7 @@ static int open_signals(struct process *process, struct error *err)
     (void)signal(SIGINT, SIG_IGN); /* Ctrl-C reaches the whole group: the daemon decides */
     (void)signal(SIGHUP, SIG_IGN);
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN); /* a limit on the size of files is met like a full disk */
     (void)sigemptyset(&set);
     (void)sigaddset(&set, SIGTERM);
     if (sigprocmask(SIG_BLOCK, &set, NULL) < 0 ||
