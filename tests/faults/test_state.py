@@ -11,7 +11,7 @@ import threading
 import time
 
 from faults import NAMES, FaultyDaemon, check, check_store, wait_until
-from harness import QZD, alive, fingerprints
+from harness import fingerprints
 
 
 def look(daemon):

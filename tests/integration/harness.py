@@ -233,11 +233,11 @@ def check_store(daemon):
         connection.close()
 
 
-def fingerprints(connection):
-    """uid -> everything recorded of each finished game, so that a later look can tell a change."""
+def fingerprints(connection, after_seq=0):
+    """uid -> everything recorded of each game finished after that seq, so that a later look can tell a change."""
     games = {}
     for row in connection.execute("""
             SELECT g.uid, g.seq, g.first_player_outcome, g.plies, p.ply, p.action, p.q, p.v, p.z, p.nodes, p.policy
-            FROM games g JOIN positions p ON p.game_id = g.id WHERE g.state = 'finished'"""):
+            FROM games g JOIN positions p ON p.game_id = g.id WHERE g.state = 'finished' AND g.seq > ?""", (after_seq,)):
         games.setdefault(row[0], set()).add(tuple(row)[1:])
     return {uid: hash(frozenset(rows)) for uid, rows in games.items()}
