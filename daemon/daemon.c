@@ -277,6 +277,7 @@ static void on_tick(uv_timer_t *timer)
     keep_account(d);
     daemon_doctor_tick(d);
     daemon_watch_tick(d);
+    daemon_upkeep_tick(d);
     beat(d);
     daemon_show(d);
 }

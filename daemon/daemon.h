@@ -8,6 +8,7 @@
  *     daemon_trainings.c  trainings and evaluations
  *     daemon_control.c    commands of a person, reload
  *     daemon_doctor.c     when the doctor looks, and what becomes of what it finds
+ *     daemon_upkeep.c     limits of the children, retention
  *     daemon_status.c     what it says of itself: status, terminal, systemd */
 #ifndef DAEMON_DAEMON_H
 #define DAEMON_DAEMON_H

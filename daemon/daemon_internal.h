@@ -105,6 +105,14 @@ struct doctor_watch {
     char summary[200]; /* "doctor: red: exploration, stall (qzctl doctor)"; "": none is red */
 };
 
+/* Retention at work. */
+struct upkeep {
+    bool dropping;            /* a step is with the storage thread */
+    bool short_said;          /* that retention.bytes is too small for what must stay */
+    int64_t games, positions; /* dropped since it was last told */
+    int64_t told_ms;          /* monotonic; 0: never */
+};
+
 struct daemon {
     uv_loop_t loop;
     uv_timer_t tick;
@@ -152,6 +160,7 @@ struct daemon {
     uint32_t ticks, refused, dropped;
     bool stopping, forced, failed;
     bool limits_refused; /* and said so */
+    struct upkeep upkeep;
 };
 
 /* daemon.c */
@@ -205,6 +214,7 @@ bool daemon_may_say(struct daemon *d, enum supervisor_role role, uint32_t index)
 /* Niceness and memory as the configuration says; that it is refused is said once. */
 void daemon_limit_child(struct daemon *d, enum supervisor_role role, uint32_t index);
 void daemon_limit_children(struct daemon *d);
+void daemon_upkeep_tick(struct daemon *d); /* each second: retention */
 
 /* daemon_trainings.c */
 void daemon_begin_training(struct daemon *d);

@@ -1,7 +1,18 @@
-/* What keeps a long life bearable: limits of the children, so that others on the machine live too. */
+/* What keeps a long life bearable: limits of the children, so that others on the machine live too, and
+ * retention, so that the store does not fill the disk. */
 #include "daemon/daemon_internal.h"
 
 #include "daemon/resources.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+enum {
+    DROP_SECONDS = 5, /* between looks */
+    DROP_MS = 50,     /* of the storage thread in one step; records wait so long */
+    DROP_QUEUE = STORAGE_QUEUE_MAX / 4, /* its tasks above which it has better to do */
+    DROP_TOLD_MS = 3600000              /* between two events of what was dropped */
+};
 
 void daemon_limit_child(struct daemon *d, enum supervisor_role role, uint32_t index)
 {
@@ -22,9 +33,100 @@ void daemon_limit_child(struct daemon *d, enum supervisor_role role, uint32_t in
 void daemon_limit_children(struct daemon *d)
 {
     d->limits_refused = false;
+    d->upkeep.short_said = false; /* there may be other bytes now */
     for (uint32_t i = 0; i < d->n_workers; i++) {
         daemon_limit_child(d, ROLE_WORKER, i);
     }
     daemon_limit_child(d, ROLE_TRAIN, 0);
     daemon_limit_child(d, ROLE_MATCH, 0);
+}
+
+/* ---- retention ---- */
+struct drop_task {
+    struct storage_task task;
+    struct store_retention what;
+    struct store_dropped dropped;
+};
+
+static int apply_drop(struct storage_task *task, struct store *store, struct error *err)
+{
+    struct drop_task *drop = (struct drop_task *)task;
+
+    drop->dropped = (struct store_dropped){0};
+    return store_drop_oldest(store, &drop->what, &drop->dropped, err);
+}
+
+static void destroy_drop(struct storage_task *task)
+{
+    free(task);
+}
+
+static void begin_drop(struct daemon *d, bool urgent);
+
+static void tell_dropped(struct daemon *d, const struct store_dropped *dropped)
+{
+    struct upkeep *upkeep = &d->upkeep;
+    int64_t now_ms = daemon_now_ms();
+
+    if (upkeep->games > 0 && !dropped->more &&
+        (upkeep->told_ms == 0 || now_ms - upkeep->told_ms >= DROP_TOLD_MS)) {
+        daemon_note(d, SEVERITY_INFO, "retention",
+                    "dropped the oldest %" PRId64 " games, %" PRId64
+                    " positions, up to seq %" PRId64 "; qzd.db has %.1f MB",
+                    upkeep->games, upkeep->positions, dropped->last_seq,
+                    (double)dropped->file_bytes / 1e6);
+        upkeep->told_ms = now_ms;
+        upkeep->games = upkeep->positions = 0;
+    }
+    if (dropped->short_of_games && !upkeep->short_said && d->counts.positions_at_training > 0) {
+        upkeep->short_said = true;
+        daemon_note(d, SEVERITY_WARNING, "retention",
+                    "qzd.db has %.1f MB, retention.bytes says %.1f: what trainings draw from takes "
+                    "more than that and stays",
+                    (double)dropped->file_bytes / 1e6, (double)d->config.retention.bytes / 1e6);
+    }
+}
+
+static void dropped(struct storage_task *task, int result, const struct error *err)
+{
+    struct daemon *d = task->context;
+    const struct drop_task *drop = (const struct drop_task *)task;
+
+    d->upkeep.dropping = false;
+    if (result < 0) {
+        daemon_note(d, SEVERITY_ERROR, "retention", "%s", err->text);
+        return;
+    }
+    d->upkeep.games += drop->dropped.games;
+    d->upkeep.positions += drop->dropped.positions;
+    tell_dropped(d, &drop->dropped);
+    if (drop->dropped.more && !d->stopping && storage_thread_queue(d->storage) < DROP_QUEUE) {
+        begin_drop(d, true); /* an idle thread goes on at once; a busy one at the next tick */
+    }
+}
+
+static void begin_drop(struct daemon *d, bool urgent)
+{
+    struct drop_task *drop = calloc(1, sizeof(*drop));
+
+    if (drop == NULL) {
+        return; /* the next tick asks again */
+    }
+    drop->task = (struct storage_task){.apply = apply_drop,
+                                       .done = dropped,
+                                       .destroy = destroy_drop,
+                                       .urgent = urgent,
+                                       .context = d};
+    drop->what = (struct store_retention){.bytes = d->config.retention.bytes, .budget_ms = DROP_MS};
+    d->upkeep.dropping = true;
+    daemon_put(d, &drop->task);
+}
+
+void daemon_upkeep_tick(struct daemon *d)
+{
+    if (d->ticks % DROP_SECONDS == 0 && d->config.retention.bytes > 0 && !d->upkeep.dropping &&
+        !d->stopping && !storage_thread_in_trouble(d->storage) &&
+        storage_thread_queue(d->storage) < DROP_QUEUE) {
+        begin_drop(d, false);
+    }
 }

@@ -199,6 +199,23 @@ int store_add_usage(struct store *store, const char *net_sha256, const struct st
 int store_add_core_time(struct store *store, const char *what, int64_t ms, struct error *err);
 
 /* ---- upkeep ---- */
+/* One step of retention: while the store's pages hold more than `bytes`, drop the oldest finished games (and
+ * abandoned ones from before them), but none that the newest or a running training draws from and none behind
+ * those; then give free pages back to the file system while the file is larger. About budget_ms of
+ * time, but one game at least. Tallies, nets, trainings and all else stay; what was dropped stands in the removed_* tables. */
+struct store_retention {
+    int64_t bytes;
+    int64_t budget_ms;
+};
+struct store_dropped {
+    int64_t games, positions; /* in this step */
+    int64_t last_seq;         /* the newest dropped; 0: none */
+    int64_t file_bytes;       /* now, once committed and checkpointed */
+    bool more;                /* another step would find something to do */
+    bool short_of_games;      /* it is larger than it should be, but what is left must stay */
+};
+int store_drop_oldest(struct store *store, const struct store_retention *what,
+                      struct store_dropped *ret, struct error *err);
 /* Rebuild all tallies from the rows in memory and compare: 0 if equal; ERROR_CORRUPT with the first
  * difference named. */
 int store_check_tallies(struct store *store, struct error *err);

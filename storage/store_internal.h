@@ -120,6 +120,12 @@ enum { STORE_N_POSITION_COLUMNS = 19 };
 /* The row at hand, whose columns 0 .. 18 are those. ERROR_CORRUPT: no position can be like that. */
 int store_take_position(struct query *query, struct record_position *ret);
 
+/* ---- store_retention.c ---- */
+/* Add what retention has dropped to the tallies of another store. */
+int store_add_removed_tallies(struct store *store, struct store *into, struct error *err);
+/* The newest seq that it has dropped; 0: none. */
+int store_removed_seq(struct store *store, int64_t *ret, struct error *err);
+
 /* ---- store_tallies.c ---- */
 /* A finished game for the tallies. */
 struct tally_game {

@@ -15,3 +15,4 @@ target_link_options(test_store_faults PRIVATE
   -Wl,--wrap=malloc,--wrap=calloc,--wrap=strdup,--wrap=reallocarray)
 bench(store storage)
 unit_test(store_matches storage)
+unit_test(store_retention storage)

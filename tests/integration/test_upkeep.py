@@ -1,5 +1,7 @@
-"""Limits of the children by configuration, and a pause that survives the daemon's end."""
+"""Limits of the children by configuration, a pause that survives the daemon's end, retention by bytes."""
 import os
+import random
+import time
 
 from harness import Daemon, check, wait_until
 
@@ -51,3 +53,32 @@ with Daemon(resources={"nice": 3, "memory_mib": 900, "cores": 1}) as daemon:
     daemon.start()
     check(not status(daemon, "paused"), "paused again")
     daemon.stop()
+
+# Retention: the oldest games go while games and trainings go on, also over kills; nothing else does.
+LIMIT = 1_500_000
+with Daemon(training={"window": {"c": 400}}) as daemon:
+    wait_until(lambda: os.path.getsize(f"{daemon.state}/qzd.db") > 2 * LIMIT, 120, "a store of 3 MB")
+    before = daemon.rows("SELECT * FROM progress")[:-3]  # generations that no game is added to any more
+    daemon.change_config(retention={"bytes": LIMIT})
+    daemon.qzctl("reload", ok=0)
+    wait_until(lambda: "retention: dropped" in daemon.log(), 30, "a line of what was dropped")
+    for _ in range(3):
+        time.sleep(random.random())
+        daemon.kill_all()
+        daemon.start()
+        status(daemon, "running")
+        check("tallies:   ok" in daemon.qzctl("check", ok=0).stdout, "tallies after a kill")
+    generation = daemon.one("SELECT max(generation) FROM nets")
+    daemon.wait_generation(generation + 2)
+    daemon.stop()
+    size = os.path.getsize(f"{daemon.state}/qzd.db")
+    check(size < 1.2 * LIMIT, f"{size} bytes, retention.bytes is {LIMIT}")
+    after = daemon.rows("SELECT * FROM progress")
+    for old, new in zip(before, after):
+        check(tuple(old)[:8] == tuple(new)[:8], f"progress has changed: {tuple(old)}, {tuple(new)}")
+    first, kept = daemon.rows("SELECT (SELECT first_seq FROM trainings ORDER BY id DESC LIMIT 1), min(seq) FROM games")[0]
+    check(1 < kept <= first, f"the window begins with {first}, the oldest game is {kept}")
+    check(daemon.one("SELECT sum(games) FROM game_tallies") >
+          daemon.one("SELECT count(*) FROM games WHERE state = 'finished'"), "nothing was dropped")
+    check("tallies:   ok" in daemon.qzctl("check", ok=0).stdout, "tallies at the end")
+    check(daemon.one("SELECT count(*) FROM events WHERE what = 'retention'") >= 1, "an event")

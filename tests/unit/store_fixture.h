@@ -99,6 +99,27 @@ static inline void fixture_reopen(struct fixture *f, enum store_mode mode)
     ck_ok(store_open(f->path, mode, &f->store, &f->err));
 }
 
+/* Take the open store back to an older schema; each new step of storage/schema_N.sql adds its undoing here. */
+static inline void fixture_undo_to(struct fixture *f, int version)
+{
+    static const char *const undo[] = {
+        [2] = "DROP VIEW match_results; DROP TABLE match_pairs; DROP INDEX matches_net_a;"
+              "DROP INDEX matches_net_b; ALTER TABLE matches DROP COLUMN purpose;"
+              "ALTER TABLE matches DROP COLUMN planned_pairs;"
+              "ALTER TABLE matches DROP COLUMN verdict; ALTER TABLE matches DROP COLUMN llr",
+        [3] = "DROP TABLE diagnoses",
+        [4] = "DROP TABLE removed_game_tallies; DROP TABLE removed_net_tallies;"
+              "DROP TABLE removed_value_tallies",
+    };
+    char sql[64];
+    for (int v = (int)(sizeof undo / sizeof undo[0]) - 1; v > version; v--) {
+        ck_assert_int_eq(sqlite3_exec(store_handle(f->store), undo[v], NULL, NULL, NULL),
+                         SQLITE_OK);
+    }
+    snprintf(sql, sizeof sql, "PRAGMA user_version = %d", version);
+    ck_assert_int_eq(sqlite3_exec(store_handle(f->store), sql, NULL, NULL, NULL), SQLITE_OK);
+}
+
 /* One number by SQL. */
 static inline double sql_number(struct fixture *f, const char *sql)
 {

@@ -285,18 +285,7 @@ START_TEST(store_without_pairs_gains_them_and_keeps_its_matches)
     struct fixture *f = &fixture;
     open_match(f, false);
     ck_ok(store_commit(f->store, &f->err));
-    /* as the step before left it; what later steps made goes too */
-    ck_assert_int_eq(sqlite3_exec(store_handle(f->store),
-                                  "DROP VIEW match_results; DROP TABLE match_pairs;"
-                                  "DROP TABLE IF EXISTS diagnoses;"
-                                  "DROP INDEX matches_net_a; DROP INDEX matches_net_b;"
-                                  "ALTER TABLE matches DROP COLUMN purpose;"
-                                  "ALTER TABLE matches DROP COLUMN planned_pairs;"
-                                  "ALTER TABLE matches DROP COLUMN verdict;"
-                                  "ALTER TABLE matches DROP COLUMN llr;"
-                                  "PRAGMA user_version = 1",
-                                  NULL, NULL, NULL),
-                     SQLITE_OK);
+    fixture_undo_to(f, 1);
     fixture_reopen(f, STORE_WRITE);
     ck_assert_double_eq(sql_number(f, "PRAGMA user_version"), STORE_VERSION);
     ck_assert_double_eq(
