@@ -108,6 +108,12 @@ def no_noise():
 def samples_50():
     with run(training={"samples_per_position": 50}) as daemon:
         wait_red(daemon, "samples per position", 60)
+        # It has been said; a daemon that begins again knows that.
+        daemon.stop()
+        daemon.start()
+        wait_until(lambda: "samples per position" in daemon.json("status")["doctor"]["red"], 20, "it to be red still")
+        daemon.stop()  # what it had to say is committed
+        check(len(events(daemon, "samples per position is red")) == 1, "the event comes again after a restart")
 
 
 def learning_rate_30():
