@@ -120,10 +120,11 @@ int store_add_removed_tallies(struct store *store, struct store *into, struct er
 int store_removed_seq(struct store *store, int64_t *ret, struct error *err)
 {
     char text[32] = "0";
-    int r = store_get_run(store, "removed_seq", text, sizeof text, err);
+    struct error own = {""}; /* that nothing was dropped yet is no word for the caller */
+    int r = store_get_run(store, "removed_seq", text, sizeof text, &own);
 
     if (r < 0 && r != ERROR_NOT_FOUND) {
-        return r;
+        return error_set(err, r, "%s", own.text);
     }
     *ret = strtoll(text, NULL, 10);
     return 0;
