@@ -10,7 +10,7 @@
 
 enum {
     RESIGN_GAMES = 5000,
-    GROWTH_GAMES = 20000,
+    GROWTH_GAMES = 100000,
     GROWTH_S = 1800,
     MATCHES = 10,
     REJECTED = 20,
@@ -379,7 +379,12 @@ static int read_disk(const struct doctor_source *source, const struct horizon *h
         r = one_number(source->db, "SELECT sum(positions) FROM game_tallies", 0, 0, &positions,
                        err);
     }
-    doctor_read_disk(source->state_dir, file, (double)positions, per_day, nets_per_day, &ret->disk);
+    char limit[32];
+    one_text(source->db,
+             "SELECT json_extract(value, '$.retention.bytes') FROM run WHERE key = 'config'", 0,
+             limit, sizeof(limit));
+    doctor_read_disk(source->state_dir, file, (double)positions, per_day, nets_per_day,
+                     strtod(limit, NULL), &ret->disk);
     return r;
 }
 
