@@ -44,7 +44,15 @@ enum config_kernel {
     CONFIG_KERNEL_AVX2,
     CONFIG_KERNEL_PLAIN
 };
-enum config_gate { CONFIG_GATE_NONE };
+enum config_gate { CONFIG_GATE_NONE, CONFIG_GATE_ELO, CONFIG_GATE_SPRT };
+
+/* Whom a new net meets: so many generations back, or one of these. Each once. */
+enum { CONFIG_MAX_OPPONENTS = 8, CONFIG_OPPONENT_FIRST = 0 };
+#define CONFIG_OPPONENT_UNIFORM UINT32_MAX
+struct config_opponents {
+    uint32_t n;
+    uint32_t back[CONFIG_MAX_OPPONENTS];
+};
 enum config_role { CONFIG_ROLE_NONE };
 
 struct config {
@@ -94,8 +102,11 @@ struct config {
         double share; /* of the machine, as a debt account */
         uint32_t n_suites;
         char suites[CONFIG_MAX_SUITES][PATH_MAX];
-        uint32_t nodes; /* of searches in suites */
+        uint32_t nodes; /* of searches in suites and matches */
+        struct config_opponents opponents;
+        uint32_t match_pairs; /* against each of them */
         enum config_gate gate;
+        uint32_t gate_pairs; /* at most */
     } evaluation;
 
     struct

@@ -136,6 +136,22 @@ static void print_command(FILE *out, const struct config_command *command)
     fputc(']', out);
 }
 
+static void print_opponents(FILE *out, const struct config_opponents *opponents)
+{
+    fputc('[', out);
+    for (uint32_t i = 0; i < opponents->n; i++) {
+        fputs(i == 0 ? "" : ", ", out);
+        if (opponents->back[i] == CONFIG_OPPONENT_FIRST) {
+            print_text(out, "first");
+        } else if (opponents->back[i] == CONFIG_OPPONENT_UNIFORM) {
+            print_text(out, "uniform");
+        } else {
+            fprintf(out, "%" PRIu32, opponents->back[i]);
+        }
+    }
+    fputc(']', out);
+}
+
 static void print_socket(FILE *out, const struct config *config)
 {
     size_t n = strlen(config->state_dir);
@@ -180,6 +196,9 @@ void config_print_value(FILE *out, const struct config *config, const struct con
         break;
     case CONFIG_TYPE_COMMAND:
         print_command(out, field);
+        break;
+    case CONFIG_TYPE_OPPONENTS:
+        print_opponents(out, field);
         break;
     }
 }

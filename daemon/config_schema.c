@@ -10,12 +10,13 @@ static const char *const q_words[] = {
     [Q_ROOT] = "root", [Q_BEST] = "best", [Q_GREEDY] = "greedy", NULL};
 static const char *const optimizer_words[] = {
     [OPTIMIZER_ADAMW] = "adamw", [OPTIMIZER_SGD] = "sgd", NULL};
-static const char *const gate_words[] = {[CONFIG_GATE_NONE] = "none", NULL};
 static const char *const kernel_words[] = {[CONFIG_KERNEL_AUTO] = "auto",
                                            [CONFIG_KERNEL_AVX512] = "avx512",
                                            [CONFIG_KERNEL_AVX2] = "avx2",
                                            [CONFIG_KERNEL_PLAIN] = "plain",
                                            NULL};
+static const char *const gate_words[] = {
+    [CONFIG_GATE_NONE] = "none", [CONFIG_GATE_ELO] = "elo", [CONFIG_GATE_SPRT] = "sprt", NULL};
 static const char *const role_words[] = {[CONFIG_ROLE_NONE] = "none", NULL};
 static const char *const severity_words[] = {
     [SEVERITY_INFO] = "info", [SEVERITY_WARNING] = "warning", [SEVERITY_ERROR] = "error", NULL};
@@ -175,9 +176,20 @@ const struct config_key config_keys[] = {
     {"evaluation.suites", .type = CONFIG_TYPE_SUITES, FIELD(evaluation.suites),
      .doc = "Suite files that judge each new net; a bare name is one of the shipped suites."},
     {"evaluation.nodes", INTEGER(evaluation.nodes, 2, 1000000),
-     .doc = "Nodes of searches in suites; the net alone is judged always."},
+     .doc = "Nodes of searches in suites and matches; the net alone is judged always."},
+    {"evaluation.opponents", .type = CONFIG_TYPE_OPPONENTS, FIELD(evaluation.opponents),
+     .doc = "Whom new nets play for their rating: nets so many generations back, first (generation "
+            "0), uniform (all moves alike, an even game). [] = no matches."},
+    {"evaluation.match_pairs", INTEGER(evaluation.match_pairs, 1, 100000),
+     .doc = "Pairs of games against each opponent, both colours from one opening; at most as many "
+            "as the game has openings."},
     {"evaluation.gate", WORD(evaluation.gate, gate_words),
-     .doc = "What a new net must pass before it plays; nothing yet."},
+     .doc = "What a trained net must pass before it plays: none; elo: a score above one half "
+            "against the current net after gate_pairs; sprt: the test of 0 against 20 Elo says 20. "
+            "The next training waits for it and goes on from the newest weights either way."},
+    {"evaluation.gate_pairs", INTEGER(evaluation.gate_pairs, 1, 100000),
+     .doc = "Pairs of games of a gate's match; sprt may end it before, and rejects a net that "
+            "is undecided then."},
 
     {"patience.worker", INTEGER(patience.worker_s, 5, 86400),
      .doc = "Seconds without a word after which a worker is killed and started again."},
@@ -354,6 +366,11 @@ static void print_expected(FILE *out, const struct config_key *key)
     case CONFIG_TYPE_COMMAND:
         fprintf(out, "a list of at most %d texts of at most %d bytes, the first a program",
                 CONFIG_MAX_ARGUMENTS, CONFIG_MAX_ARGUMENT - 1);
+        break;
+    case CONFIG_TYPE_OPPONENTS:
+        fprintf(out,
+                "a list of at most %d different ones of: generations back (1, 5), first, uniform",
+                CONFIG_MAX_OPPONENTS);
         break;
     }
 }

@@ -9,18 +9,19 @@
 #include <stdio.h>
 
 enum config_type {
-    CONFIG_TYPE_INTEGER,  /* uint32_t or int64_t, by size */
-    CONFIG_TYPE_COUNT,    /* the same, or the word auto (stored as CONFIG_AUTO) */
-    CONFIG_TYPE_REAL,     /* float or double, by size */
-    CONFIG_TYPE_BOOL,     /* bool */
-    CONFIG_TYPE_WORD,     /* an enum that numbers `words`; size 0: one word, stored nowhere */
-    CONFIG_TYPE_GAME,     /* char[]: the name of a game */
-    CONFIG_TYPE_TEXT,     /* char[]: not empty */
-    CONFIG_TYPE_SOCKET,   /* char[]: a path, or the word auto */
-    CONFIG_TYPE_SCHEDULE, /* struct config_schedule */
-    CONFIG_TYPE_RATES,    /* struct rate_schedule */
-    CONFIG_TYPE_SUITES,   /* evaluation.suites and n_suites */
-    CONFIG_TYPE_COMMAND,  /* struct config_command */
+    CONFIG_TYPE_INTEGER,   /* uint32_t or int64_t, by size */
+    CONFIG_TYPE_COUNT,     /* the same, or the word auto (stored as CONFIG_AUTO) */
+    CONFIG_TYPE_REAL,      /* float or double, by size */
+    CONFIG_TYPE_BOOL,      /* bool */
+    CONFIG_TYPE_WORD,      /* an enum that numbers `words`; size 0: one word, stored nowhere */
+    CONFIG_TYPE_GAME,      /* char[]: the name of a game */
+    CONFIG_TYPE_TEXT,      /* char[]: not empty */
+    CONFIG_TYPE_SOCKET,    /* char[]: a path, or the word auto */
+    CONFIG_TYPE_SCHEDULE,  /* struct config_schedule */
+    CONFIG_TYPE_RATES,     /* struct rate_schedule */
+    CONFIG_TYPE_SUITES,    /* evaluation.suites and n_suites */
+    CONFIG_TYPE_COMMAND,   /* struct config_command */
+    CONFIG_TYPE_OPPONENTS, /* struct config_opponents */
 };
 
 struct config_key {

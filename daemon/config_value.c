@@ -460,6 +460,51 @@ static bool read_command(struct config_reader *reader, const struct config_key *
     return fine;
 }
 
+/* A word may stand in quotes, as in JSON; a number may not. */
+static bool opponent_of(const yaml_node_t *node, uint32_t *ret)
+{
+    const char *word = config_scalar(node);
+    const char *number = plain(node);
+    int64_t back = 0;
+    if (word != NULL && strcmp(word, "first") == 0) {
+        *ret = CONFIG_OPPONENT_FIRST;
+    } else if (word != NULL && strcmp(word, "uniform") == 0) {
+        *ret = CONFIG_OPPONENT_UNIFORM;
+    } else if (number != NULL && whole_of(number, &back) && back >= 1 && back < UINT32_MAX) {
+        *ret = (uint32_t)back;
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static bool read_opponents(struct config_reader *reader, const struct config_key *key,
+                           const yaml_node_t *node)
+{
+    struct config_opponents opponents = {.n = 0};
+    size_t n = node->type == YAML_SEQUENCE_NODE
+                   ? (size_t)(node->data.sequence.items.top - node->data.sequence.items.start)
+                   : SIZE_MAX;
+    if (n > CONFIG_MAX_OPPONENTS) {
+        return false;
+    }
+    for (size_t i = 0; i < n; i++) {
+        const yaml_node_t *item =
+            yaml_document_get_node(reader->document, node->data.sequence.items.start[i]);
+        if (!opponent_of(item, &opponents.back[i])) {
+            return false;
+        }
+        for (size_t k = 0; k < i; k++) {
+            if (opponents.back[k] == opponents.back[i]) {
+                return false;
+            }
+        }
+        opponents.n++;
+    }
+    memcpy(field_of(reader, key), &opponents, sizeof opponents);
+    return true;
+}
+
 void config_read_value(struct config_reader *reader, const struct config_key *key,
                        yaml_node_t *node)
 {
@@ -494,6 +539,9 @@ void config_read_value(struct config_reader *reader, const struct config_key *ke
         break;
     case CONFIG_TYPE_COMMAND:
         fine = read_command(reader, key, node);
+        break;
+    case CONFIG_TYPE_OPPONENTS:
+        fine = read_opponents(reader, key, node);
         break;
     }
     if (!fine) {

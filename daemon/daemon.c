@@ -2,6 +2,7 @@
 
 #include "daemon/notify.h"
 #include "daemon/slots.h"
+#include "selfplay/match.h"
 #include "trainer/net/kernel.h"
 
 #include <errno.h>
@@ -127,6 +128,7 @@ void daemon_scheduler_settings(const struct daemon *d, struct scheduler_settings
         .evaluation_share = c->evaluation.share,
         .judges_net = c->evaluation.n_suites > 0,
         .judges_search = c->evaluation.share > 0 && c->evaluation.nodes >= 2 && has_move_suite(c),
+        .plays_matches = c->evaluation.share > 0 && c->evaluation.opponents.n > 0,
     };
 }
 
@@ -134,6 +136,15 @@ static void set_workers_net(struct daemon *d, uint32_t index)
 {
     if (d->workers[index].ready) {
         daemon_send_net(d, index);
+    }
+}
+
+static void start_evaluation(struct daemon *d, int64_t net, enum scheduler_evaluation evaluation)
+{
+    if (evaluation == EVALUATION_MATCH || evaluation == EVALUATION_GATE) {
+        daemon_start_match(d, net, evaluation == EVALUATION_GATE);
+    } else {
+        daemon_start_evaluation(d, net, evaluation == EVALUATION_SEARCH);
     }
 }
 
@@ -165,20 +176,23 @@ static void obey(struct daemon *d, const struct scheduler_command *command)
         supervisor_stop(d->supervisor, ROLE_TRAIN, 0, DAEMON_GRACE_MS);
         break;
     case COMMAND_START_EVALUATION:
-        daemon_start_evaluation(d, command->net, command->search);
+        start_evaluation(d, command->net, command->evaluation);
         break;
     case COMMAND_SUSPEND_EVALUATION:
         daemon_send_suspend(d, ROLE_MATCH, 0, command->suspended);
         break;
     case COMMAND_GIVE_UP_EVALUATION:
         daemon_note(d, SEVERITY_ERROR, "evaluation given up",
-                    "net %" PRId64 ": its process ended before its work again and again",
-                    command->net);
+                    "net %" PRId64 " (%s): its process ended before its work again and again",
+                    command->net, scheduler_evaluation_text(command->evaluation));
+        if (command->evaluation == EVALUATION_GATE) {
+            daemon_reject_candidate(d, command->net);
+        }
         break;
     case COMMAND_SKIP_EVALUATION:
         daemon_say(d, SEVERITY_INFO, "evaluation skipped",
-                   "net %" PRId64 " %s: a newer one takes its place", command->net,
-                   command->search ? "with search" : "alone");
+                   "net %" PRId64 " (%s): a newer one takes its place", command->net,
+                   scheduler_evaluation_text(command->evaluation));
         break;
     case COMMAND_STOP_EVALUATION:
         supervisor_stop(d->supervisor, ROLE_MATCH, 0, DAEMON_GRACE_MS);
@@ -461,8 +475,14 @@ static void begin(struct daemon *d, const struct daemon_resume *resume, const ch
         daemon_event(d, (struct scheduler_event){.kind = EVENT_JUDGE, .net = resume->judge_net[i]});
     }
     if (resume->judge_search) {
-        daemon_event(
-            d, (struct scheduler_event){.kind = EVENT_JUDGE, .net = d->net.id, .search = true});
+        daemon_event(d, (struct scheduler_event){.kind = EVENT_JUDGE,
+                                                 .net = d->net.id,
+                                                 .evaluation = EVALUATION_SEARCH});
+    }
+    daemon_event(d, (struct scheduler_event){
+                        .kind = EVENT_JUDGE, .net = d->net.id, .evaluation = EVALUATION_MATCH});
+    if (resume->rate) {
+        daemon_rate(d);
     }
     if (resume->paused) {
         daemon_say(d, SEVERITY_WARNING, "paused", "as it was before; qzctl resume goes on");
@@ -522,6 +542,10 @@ static int prepare(struct daemon *d, struct daemon_resume *resume, char *previou
     if (d->game == NULL) {
         return error_set(err, ERROR_UNSUPPORTED, "no game is called %s", d->config.game);
     }
+    int r = match_max_pairs(d->game, &d->max_pairs, err);
+    if (r < 0) {
+        return r;
+    }
     d->slots = slots_count();
     if (d->config.resources.cores != CONFIG_AUTO && d->config.resources.cores < d->slots) {
         d->slots = d->config.resources.cores;
@@ -534,7 +558,7 @@ static int prepare(struct daemon *d, struct daemon_resume *resume, char *previou
     d->games_per_worker = d->config.selfplay.games_per_worker == CONFIG_AUTO
                               ? DAEMON_GAMES_PER_WORKER
                               : d->config.selfplay.games_per_worker;
-    int r = choose_kernel(d, err);
+    r = choose_kernel(d, err);
     if (r == 0) {
         r = take_state(d, resume, err);
     }

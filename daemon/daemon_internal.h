@@ -67,11 +67,31 @@ struct training_now {
     struct train_result result;
 };
 
+/* The match that is being played. */
+struct match_now {
+    int64_t id;
+    char opponent_line[32];
+    uint32_t opponent_generation;
+    uint32_t pairs, planned_pairs;
+    bool told;     /* the process has said how it ended */
+    bool recorded; /* and that stands in the store */
+    bool failed;   /* it cannot be played */
+};
+
 struct evaluation_now {
-    struct known_net net;
-    bool search;
+    enum scheduler_evaluation kind;
+    int64_t net_id;
+    struct known_net net; /* of a match: once it is planned */
+    struct match_now match;
     uint32_t next_suite; /* index into config.evaluation.suites */
     bool done;           /* all suites are through */
+};
+
+/* The net that training made last, from which the next one goes on: the current one, a candidate, or one
+ * that its gate has rejected. */
+struct trained_net {
+    int64_t id;
+    char file[128];
 };
 
 /* What the newest training and suites said; NaN: not yet. */
@@ -127,6 +147,7 @@ struct daemon {
     const struct game *game;
     uint64_t seed;
     uint32_t slots, n_workers, games_per_worker;
+    uint32_t max_pairs; /* of a match: openings of the game */
     uint64_t next_game, next_game_stored;
 
     struct lock *lock;
@@ -145,6 +166,7 @@ struct daemon {
     ino_t store_inode;
 
     struct store_net net; /* the current one */
+    struct trained_net trained;
     struct store_counts counts;
     struct known_net nets[DAEMON_MAX_NETS];
     uint32_t n_nets; /* ever remembered; the newest DAEMON_MAX_NETS are there */
@@ -161,6 +183,7 @@ struct daemon {
     bool stopping, forced, failed;
     bool limits_refused; /* and said so */
     struct upkeep upkeep;
+    bool rating, rate_again; /* ratings are being fitted; and must be once more */
 };
 
 /* daemon.c */
@@ -186,6 +209,7 @@ struct daemon_resume {
         judge_net[SCHEDULER_MAX_PENDING]; /* nets that lack their net-alone suites, oldest first */
     uint32_t n_judge;
     bool judge_search; /* the current net lacks its suites with search */
+    bool rate;         /* matches have been played */
     bool first_start;
     bool paused; /* by a person, before the last end */
 };
@@ -223,8 +247,18 @@ void daemon_give_up_training(struct daemon *d);
 void daemon_train_message(struct daemon *d, const Qzd__FromChild *message);
 void daemon_train_ended(struct daemon *d, bool stopped, const char *how);
 void daemon_start_evaluation(struct daemon *d, int64_t net, bool search);
+void daemon_take_core_time(struct daemon *d, const char *what, uint64_t ms);
 void daemon_match_message(struct daemon *d, const Qzd__FromChild *message);
 void daemon_match_ended(struct daemon *d, bool stopped, const char *how);
+
+/* daemon_matches.c */
+void daemon_start_match(struct daemon *d, int64_t net, bool gate);
+void daemon_play_message(struct daemon *d, const Qzd__FromChild *message);
+void daemon_play_ended(struct daemon *d, bool stopped, const char *how);
+/* Its match cannot be played. */
+void daemon_reject_candidate(struct daemon *d, int64_t net);
+/* Fit the ratings anew from what is committed. */
+void daemon_rate(struct daemon *d);
 
 /* daemon_control.c */
 extern const struct http_callbacks daemon_http_callbacks; /* context: the daemon */

@@ -4,6 +4,7 @@
 #include "daemon/daemon_internal.h"
 
 #include "mcts/random.h"
+#include "storage/store_matches.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -157,6 +158,61 @@ static int make_first_net(struct daemon *d, struct error *err)
     return r;
 }
 
+/* The net of line uniform: "all moves alike, an even game", as small as a net can be. A row and a file like
+ * any other's, so that whoever plays it needs no special case. */
+static int make_uniform_net(struct daemon *d, struct error *err)
+{
+    struct net_arch arch = {.blocks = 1,
+                            .filters = 1,
+                            .value_filters = 1,
+                            .value_hidden = 1,
+                            .value = d->config.network.value};
+    struct store_net row = {.created_at = daemon_wall_ms()};
+    char folder[PATH_MAX + 8];
+    int r = store_net_at(d->store, "uniform", 0, &row, err);
+
+    if (r != ERROR_NOT_FOUND) {
+        store_net_finish(&row);
+        return r;
+    }
+    r = net_arch_for_game(&arch, d->game, err);
+    struct net *net = r < 0 ? NULL : net_create(&arch);
+    if (net == NULL) {
+        return r < 0 ? r : error_set(err, ERROR_NO_MEMORY, "the uniform net: out of memory");
+    }
+    net_init(net, 0);
+    (void)snprintf(folder, sizeof(folder), "%s/nets", d->state_dir);
+    r = net_save_by_hash(net, folder, row.sha256, err);
+    row.arch = net_arch_json(&arch);
+    net_destroy(net);
+    if (r >= 0 && row.arch == NULL) {
+        r = error_set(err, ERROR_NO_MEMORY, "the uniform net: out of memory");
+    }
+    if (r >= 0) {
+        (void)snprintf(row.line, sizeof(row.line), "uniform");
+        (void)snprintf(row.game, sizeof(row.game), "%s", d->game->name);
+        (void)snprintf(row.origin, sizeof(row.origin), "new");
+        (void)snprintf(row.state, sizeof(row.state), "current");
+        (void)snprintf(row.file, sizeof(row.file), "nets/%s.safetensors", row.sha256);
+        r = store_add_net(d->store, &row, &row.id, err);
+    }
+    store_net_finish(&row);
+    return r;
+}
+
+static int resume_trained(struct daemon *d, struct error *err)
+{
+    struct store_net net = {.id = 0};
+    int r = store_trained_net(d->store, "main", &net, err);
+
+    if (r == 0) {
+        d->trained.id = net.id;
+        memcpy(d->trained.file, net.file, sizeof(d->trained.file));
+    }
+    store_net_finish(&net);
+    return r;
+}
+
 static int resume_net(struct daemon *d, struct error *err)
 {
     int r = store_current_net(d->store, "main", &d->net, err);
@@ -166,6 +222,12 @@ static int resume_net(struct daemon *d, struct error *err)
         if (r >= 0) {
             r = store_current_net(d->store, "main", &d->net, err);
         }
+    }
+    if (r >= 0) {
+        r = make_uniform_net(d, err);
+    }
+    if (r >= 0) {
+        r = resume_trained(d, err);
     }
     return r;
 }
@@ -203,6 +265,20 @@ static int resume_evaluations(struct daemon *d, struct daemon_resume *resume, st
                                            "net_id = (SELECT id FROM nets WHERE line = 'main' AND "
                                            "state = 'current')") > 0);
     return r;
+}
+
+/* A candidate that waits for its gate, and the net whose matches have begun; 0 for none. */
+static void resume_matches(struct daemon *d, struct daemon_resume *resume)
+{
+    double candidate = ask_number(
+        d, "SELECT id FROM nets WHERE line = 'main' AND state = 'candidate' ORDER BY id DESC");
+    double match = ask_number(d, "SELECT max(net_a) FROM matches JOIN nets ON nets.id = net_a"
+                                 " WHERE purpose = 'rating' AND nets.line = 'main'"
+                                 " AND nets.state IN ('current', 'old')");
+
+    resume->start.candidate = isnan(candidate) ? 0 : (int64_t)candidate;
+    resume->start.match_begun = isnan(match) ? 0 : (int64_t)match;
+    resume->rate = ask_number(d, "SELECT count(*) FROM matches WHERE verdict IS NOT NULL") > 0;
 }
 
 /* ---- games ---- */
@@ -302,10 +378,10 @@ static int resume_training(struct daemon *d, struct daemon_resume *resume, struc
     if (row->training.settings == NULL) {
         return error_set(err, ERROR_NO_MEMORY, "training %" PRId64 ": out of memory", row->id);
     }
-    if (row->training.parent_id != d->net.id) {
-        /* The parent is no longer the current net: what it would make has no place in the line. */
+    if (row->training.parent_id != d->trained.id) {
+        /* The parent is no longer the newest net: what it would make has no place in the line. */
         r = store_finish_training(d->store, row->id, &row->training, 0,
-                                  "its parent is not the current net any more", err);
+                                  "its parent is not the newest net any more", err);
         training_row_finish(row);
         return r;
     }
@@ -374,6 +450,7 @@ int daemon_resume(struct daemon *d, struct daemon_resume *ret, struct error *err
         return r;
     }
     resume_judgement(d);
+    resume_matches(d, ret);
     (void)store_get_run(d->store, "evaluation_account_ms", account, sizeof(account), NULL);
     (void)store_get_run(d->store, "paused", paused, sizeof(paused), NULL);
     ret->paused = strcmp(paused, "yes") == 0;

@@ -139,12 +139,16 @@ static json_t *evaluation_json(const struct daemon *d)
     bool runs = s->evaluation == PROCESS_RUNNING;
 
     return json_pack(
-        "{s:s, s:o, s:o, s:I, s:o}", "state",
+        "{s:s, s:o, s:o, s:o, s:o, s:I, s:o}", "state",
         runs && s->evaluation_suspended ? "suspended" : scheduler_process_text(s->evaluation),
         "generation", runs ? json_integer((json_int_t)d->evaluation.net.generation) : json_null(),
-        "with_search", runs ? json_boolean(d->evaluation.search) : json_null(), "waiting",
-        (json_int_t)s->n_pending + (s->pending_search > 0 ? 1 : 0), "account_s",
-        number(s->account_ms / 1000));
+        "with_search", runs ? json_boolean(d->evaluation.kind == EVALUATION_SEARCH) : json_null(),
+        "what", runs ? json_string(scheduler_evaluation_text(d->evaluation.kind)) : json_null(),
+        "candidate", s->candidate > 0 ? json_integer((json_int_t)s->candidate) : json_null(),
+        "waiting",
+        (json_int_t)s->n_pending + (s->pending_search > 0 ? 1 : 0) +
+            (s->pending_match > 0 ? 1 : 0) + (s->next_match > 0 ? 1 : 0) + (s->gate_due ? 1 : 0),
+        "account_s", number(s->account_ms / 1000));
 }
 
 static json_t *last_json(const struct judgement *last)

@@ -67,8 +67,8 @@ void daemon_begin_training(struct daemon *d)
         return;
     }
     (void)snprintf(begin->state_dir, sizeof(begin->state_dir), "%s", d->state_dir);
-    (void)snprintf(begin->parent_file, sizeof(begin->parent_file), "%s", d->net.file);
-    begin->parent_id = d->net.id;
+    (void)snprintf(begin->parent_file, sizeof(begin->parent_file), "%s", d->trained.file);
+    begin->parent_id = d->trained.id;
     begin->started_at = daemon_wall_ms();
     begin->generation = d->net.generation + 1;
     begin->threads = settings.training_threads;
@@ -155,17 +155,29 @@ static void training_finished(struct storage_task *task, int result, const struc
         return;
     }
     const struct store_training *t = &finish->training;
-    take_net(d, &finish->net);
+    bool candidate = strcmp(finish->net.state, "candidate") == 0;
+    int64_t net = finish->net.id;
+    d->trained.id = net;
+    memcpy(d->trained.file, finish->net.file, sizeof(d->trained.file));
     d->last.policy_loss = t->policy_loss;
     d->last.policy_gap = t->policy_loss - t->policy_entropy;
     d->last.value_loss = t->value_loss;
     d->last.held_out_policy_gap = t->held_out_policy_loss - t->held_out_policy_entropy;
     d->last.held_out_value_loss = t->held_out_value_loss;
     int64_t positions = d->training.row.training.all_positions;
-    daemon_say_net(d);
-    daemon_doctor_generation(d);
+    if (candidate) {
+        daemon_say(d, SEVERITY_INFO, "candidate",
+                   "generation %u is trained (net %" PRId64
+                   "); it plays when it has passed its gate",
+                   finish->net.generation, net);
+    } else {
+        take_net(d, &finish->net);
+        daemon_say_net(d);
+        daemon_doctor_generation(d);
+    }
     record_outcome(d, (struct scheduler_event){.kind = EVENT_TRAINING_FINISHED,
-                                               .net = d->net.id,
+                                               .net = net,
+                                               .candidate = candidate,
                                                .positions = positions});
 }
 
@@ -183,6 +195,10 @@ static void take_result(struct daemon *d, const char *json)
     if (finish == NULL) {
         fail_training(d, "out of memory");
         return;
+    }
+    finish->net.parent_id = d->trained.id;
+    if (d->config.evaluation.gate != CONFIG_GATE_NONE) {
+        (void)snprintf(finish->net.state, sizeof(finish->net.state), "candidate");
     }
     daemon_put(d, &finish->task);
 }
@@ -228,7 +244,7 @@ static void take_train_failure(struct daemon *d, const Qzd__Failure *failure)
     fail_training(d, failure->text);
 }
 
-static void take_core_time(struct daemon *d, const char *what, uint64_t ms)
+void daemon_take_core_time(struct daemon *d, const char *what, uint64_t ms)
 {
     daemon_put(d, storage_task_core_time(what, (int64_t)ms, d->scheduler.account_ms));
 }
@@ -236,7 +252,7 @@ static void take_core_time(struct daemon *d, const char *what, uint64_t ms)
 void daemon_train_message(struct daemon *d, const Qzd__FromChild *message)
 {
     if (message->what_case == QZD__FROM_CHILD__WHAT_CORE_TIME) {
-        take_core_time(d, "training", message->core_time->ms);
+        daemon_take_core_time(d, "training", message->core_time->ms);
         return;
     }
     if (message->what_case == QZD__FROM_CHILD__WHAT_EVENT) {
@@ -296,7 +312,7 @@ static bool next_suite(struct daemon *d, const char **ret_path)
 
     while (now->next_suite < d->config.evaluation.n_suites) {
         const char *path = d->config.evaluation.suites[now->next_suite++];
-        if (!now->search || is_move_suite(path)) {
+        if (now->kind != EVALUATION_SEARCH || is_move_suite(path)) {
             *ret_path = path;
             return true;
         }
@@ -322,7 +338,7 @@ static void send_suite(struct daemon *d)
     job.net_file = file;
     job.net_sha256 = d->evaluation.net.sha256;
     job.suite_file = (char *)path;
-    job.nodes = d->evaluation.search ? d->config.evaluation.nodes : 0;
+    job.nodes = d->evaluation.kind == EVALUATION_SEARCH ? d->config.evaluation.nodes : 0;
     job.settings = settings;
     job.game = d->config.game;
     message.what_case = QZD__TO_CHILD__WHAT_SUITE_JOB;
@@ -340,7 +356,8 @@ void daemon_start_evaluation(struct daemon *d, int64_t net, bool search)
         daemon_event(d, (struct scheduler_event){.kind = EVENT_EVALUATION_FAILED});
         return;
     }
-    d->evaluation = (struct evaluation_now){.net = *known, .search = search};
+    d->evaluation = (struct evaluation_now){
+        .kind = search ? EVALUATION_SEARCH : EVALUATION_NET, .net_id = net, .net = *known};
     if (supervisor_start(d->supervisor, ROLE_MATCH, 0, &err) < 0) {
         daemon_note(d, SEVERITY_ERROR, "evaluation", "%s", err.text);
         daemon_event(d, (struct scheduler_event){.kind = EVENT_EVALUATION_EXITED});
@@ -376,11 +393,20 @@ static void take_suite_result(struct daemon *d, const Qzd__SuiteResult *result)
                result->nodes == 0 ? "net alone" : "with search", text, result->seconds);
 }
 
+static bool is_match(const struct daemon *d)
+{
+    return d->evaluation.kind == EVALUATION_MATCH || d->evaluation.kind == EVALUATION_GATE;
+}
+
 void daemon_match_message(struct daemon *d, const Qzd__FromChild *message)
 {
+    if (is_match(d) && message->what_case != QZD__FROM_CHILD__WHAT_CORE_TIME) {
+        daemon_play_message(d, message);
+        return;
+    }
     switch (message->what_case) {
     case QZD__FROM_CHILD__WHAT_CORE_TIME:
-        take_core_time(d, "evaluation", message->core_time->ms);
+        daemon_take_core_time(d, "evaluation", message->core_time->ms);
         break;
     case QZD__FROM_CHILD__WHAT_SUITE_RESULT:
         take_suite_result(d, message->suite_result);
@@ -398,6 +424,10 @@ void daemon_match_message(struct daemon *d, const Qzd__FromChild *message)
 
 void daemon_match_ended(struct daemon *d, bool stopped, const char *how)
 {
+    if (is_match(d)) {
+        daemon_play_ended(d, stopped, how);
+        return;
+    }
     if (d->evaluation.done) {
         daemon_event(d, (struct scheduler_event){.kind = EVENT_EVALUATION_FINISHED});
         return;

@@ -50,4 +50,7 @@ int process_worker_main(char *argv[]);
 int process_train_main(char *argv[]);
 int process_match_main(char *argv[]);
 
+/* Play a match for process_match_main() (process_match_play.c): a MatchPair for each pair, then a MatchResult. */
+int process_play_match(struct process *process, const Qzd__MatchJob *job, struct error *err);
+
 #endif

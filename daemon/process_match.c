@@ -1,5 +1,6 @@
-/* qzd match: evaluation. The daemon sends SuiteJobs over stdin, the next one when it has the answer to the
- * last: a SuiteResult or a Failure on stdout (a running suite looks at its stdin for Stop and Suspend only).
+/* qzd match: evaluation. The daemon sends SuiteJobs and MatchJobs over stdin, the next one when it has the
+ * answer to the last on stdout: a SuiteResult, or MatchPairs and a MatchResult, or a Failure (what runs looks
+ * at its stdin for Stop and Suspend only).
  * Stop, SIGTERM or the end of stdin end the process at a batch boundary; Suspend keeps it where it is. */
 #include "daemon/process.h"
 
@@ -103,10 +104,15 @@ static int judge(struct process *process, const Qzd__SuiteJob *job, struct error
 static void answer(struct process *process, const Qzd__ToChild *message)
 {
     struct error err = {.text = ""};
-    int r = message->what_case == QZD__TO_CHILD__WHAT_SUITE_JOB
-                ? judge(process, message->suite_job, &err)
-                : error_set(&err, ERROR_INVALID, "a command that is not for an evaluation");
+    int r = 0;
 
+    if (message->what_case == QZD__TO_CHILD__WHAT_SUITE_JOB) {
+        r = judge(process, message->suite_job, &err);
+    } else if (message->what_case == QZD__TO_CHILD__WHAT_MATCH_JOB) {
+        r = process_play_match(process, message->match_job, &err);
+    } else {
+        r = error_set(&err, ERROR_INVALID, "a command that is not for an evaluation");
+    }
     process_send_core_time(process);
     if (r < 0 && r != ERROR_CANCELLED) {
         process_send_failure(process, r, err.text);

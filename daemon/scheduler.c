@@ -33,6 +33,21 @@ const char *scheduler_process_text(enum scheduler_process state)
     return "?";
 }
 
+const char *scheduler_evaluation_text(enum scheduler_evaluation evaluation)
+{
+    switch (evaluation) {
+    case EVALUATION_NET:
+        return "net alone";
+    case EVALUATION_SEARCH:
+        return "with search";
+    case EVALUATION_MATCH:
+        return "matches";
+    case EVALUATION_GATE:
+        return "gate";
+    }
+    return "?";
+}
+
 int64_t scheduler_window(const struct scheduler_settings *settings, int64_t positions)
 {
     double n = (double)positions;
@@ -105,6 +120,9 @@ enum scheduler_train_now scheduler_ask_train_now(const struct scheduler *schedul
 
 static bool training_due(const struct scheduler *scheduler)
 {
+    if (scheduler->candidate > 0) {
+        return false; /* the next net's generation is not settled */
+    }
     if (scheduler->train_now && scheduler->positions > scheduler->positions_at_training) {
         return true;
     }
@@ -155,25 +173,21 @@ static bool evaluation_active(const struct scheduler *s)
     return s->evaluation == PROCESS_RUNNING && !s->evaluation_suspended;
 }
 
-static void judge(struct scheduler *s, int64_t net, bool search, struct output *out)
+static void skip(struct output *out, int64_t net, enum scheduler_evaluation evaluation)
 {
-    if (search) {
-        if (s->settings.judges_search && net > s->pending_search) {
-            if (s->pending_search > 0) {
-                emit(out, (struct scheduler_command){.kind = COMMAND_SKIP_EVALUATION,
-                                                     .net = s->pending_search,
-                                                     .search = true});
-            }
-            s->pending_search = net;
-        }
-        return;
+    if (net > 0) {
+        emit(out, (struct scheduler_command){
+                      .kind = COMMAND_SKIP_EVALUATION, .net = net, .evaluation = evaluation});
     }
+}
+
+static void judge_net(struct scheduler *s, int64_t net, struct output *out)
+{
     if (!s->settings.judges_net) {
         return;
     }
     if (s->n_pending == SCHEDULER_MAX_PENDING) {
-        emit(out, (struct scheduler_command){.kind = COMMAND_SKIP_EVALUATION,
-                                             .net = s->pending_nets[0]});
+        skip(out, s->pending_nets[0], EVALUATION_NET);
         memmove(s->pending_nets, s->pending_nets + 1,
                 (SCHEDULER_MAX_PENDING - 1) * sizeof(s->pending_nets[0]));
         s->n_pending--;
@@ -181,26 +195,90 @@ static void judge(struct scheduler *s, int64_t net, bool search, struct output *
     s->pending_nets[s->n_pending++] = net;
 }
 
+static void judge_match(struct scheduler *s, int64_t net, struct output *out)
+{
+    int64_t *place = s->match_begun ? &s->next_match : &s->pending_match;
+
+    if (!s->settings.plays_matches || net <= s->next_match || net <= s->pending_match) {
+        return;
+    }
+    skip(out, *place, EVALUATION_MATCH);
+    *place = net;
+}
+
+static void judge(struct scheduler *s, int64_t net, enum scheduler_evaluation evaluation,
+                  struct output *out)
+{
+    switch (evaluation) {
+    case EVALUATION_NET:
+        judge_net(s, net, out);
+        break;
+    case EVALUATION_SEARCH:
+        if (s->settings.judges_search && net > s->pending_search) {
+            skip(out, s->pending_search, EVALUATION_SEARCH);
+            s->pending_search = net;
+        }
+        break;
+    case EVALUATION_MATCH:
+        judge_match(s, net, out);
+        break;
+    case EVALUATION_GATE: /* comes with its training, never alone */
+        break;
+    }
+}
+
+/* Matches for ratings before suites with search? Whichever has had less time; at a tie the suites. */
+static bool match_goes_first(const struct scheduler *s)
+{
+    return s->pending_match > 0 && (s->pending_search == 0 || s->match_ms < s->search_ms);
+}
+
 static bool take_pending(struct scheduler *s)
 {
+    if (s->gate_due) {
+        s->evaluation_net = s->candidate;
+        s->evaluation_kind = EVALUATION_GATE;
+        s->gate_due = false;
+        return true;
+    }
     if (s->n_pending > 0) {
         s->evaluation_net = s->pending_nets[0];
-        s->evaluation_search = false;
+        s->evaluation_kind = EVALUATION_NET;
         s->n_pending--;
         memmove(s->pending_nets, s->pending_nets + 1, s->n_pending * sizeof(s->pending_nets[0]));
         return true;
     }
-    if (s->pending_search > 0 && s->account_ms >= 0) {
+    if (s->account_ms < 0) {
+        return false;
+    }
+    if (match_goes_first(s)) {
+        s->evaluation_net = s->pending_match;
+        s->evaluation_kind = EVALUATION_MATCH;
+        s->match_begun = true;
+        return true;
+    }
+    if (s->pending_search > 0) {
         s->evaluation_net = s->pending_search;
-        s->evaluation_search = true;
+        s->evaluation_kind = EVALUATION_SEARCH;
         s->pending_search = 0;
         return true;
     }
     return false;
 }
 
-static void end_evaluation(struct scheduler *s)
+/* All matches of the net are played, or none can be: the next net's turn. */
+static void end_matches(struct scheduler *s)
 {
+    s->pending_match = s->next_match;
+    s->next_match = 0;
+    s->match_begun = false;
+}
+
+static void end_evaluation(struct scheduler *s, bool more)
+{
+    if (s->evaluation != PROCESS_STOPPED && s->evaluation_kind == EVALUATION_MATCH && !more) {
+        end_matches(s);
+    }
     s->evaluation = PROCESS_STOPPED;
     s->evaluation_suspended = false;
     s->evaluation_backoff.crashes = 0;
@@ -223,8 +301,8 @@ static void settle_evaluation(struct scheduler *s, struct output *out)
     if (goes_on && s->evaluation_backoff.crashes >= SCHEDULER_MAX_CRASHES) {
         emit(out, (struct scheduler_command){.kind = COMMAND_GIVE_UP_EVALUATION,
                                              .net = s->evaluation_net,
-                                             .search = s->evaluation_search});
-        end_evaluation(s);
+                                             .evaluation = s->evaluation_kind});
+        end_evaluation(s, false);
         goes_on = false;
     }
     if (goes_on || (s->evaluation == PROCESS_STOPPED && take_pending(s))) {
@@ -233,7 +311,7 @@ static void settle_evaluation(struct scheduler *s, struct output *out)
         backoff_started(&s->evaluation_backoff, s->now_ms);
         emit(out, (struct scheduler_command){.kind = COMMAND_START_EVALUATION,
                                              .net = s->evaluation_net,
-                                             .search = s->evaluation_search});
+                                             .evaluation = s->evaluation_kind});
     }
 }
 
@@ -324,6 +402,20 @@ static void worker_event(struct scheduler *s, const struct scheduler_event *even
     backoff_crashed(&worker->backoff, s->now_ms);
 }
 
+/* There is a new current net. */
+static void take_net(struct scheduler *s, int64_t net, struct output *out)
+{
+    s->generation++;
+    for (uint32_t i = 0; i < s->settings.workers; i++) {
+        if (s->workers[i].state == PROCESS_RUNNING) {
+            emit(out, (struct scheduler_command){.kind = COMMAND_SET_NET, .worker = i});
+        }
+    }
+    judge(s, net, EVALUATION_NET, out);
+    judge(s, net, EVALUATION_SEARCH, out);
+    judge(s, net, EVALUATION_MATCH, out);
+}
+
 static void training_event(struct scheduler *s, const struct scheduler_event *event,
                            struct output *out)
 {
@@ -341,14 +433,25 @@ static void training_event(struct scheduler *s, const struct scheduler_event *ev
     }
     s->positions_at_training = event->positions;
     s->positions_at_failure = 0;
-    s->generation++;
-    for (uint32_t i = 0; i < s->settings.workers; i++) {
-        if (s->workers[i].state == PROCESS_RUNNING) {
-            emit(out, (struct scheduler_command){.kind = COMMAND_SET_NET, .worker = i});
-        }
+    if (event->candidate) {
+        s->candidate = event->net;
+        s->gate_due = true;
+    } else {
+        take_net(s, event->net, out);
     }
-    judge(s, event->net, false, out);
-    judge(s, event->net, true, out);
+}
+
+static void candidate_event(struct scheduler *s, const struct scheduler_event *event,
+                            struct output *out)
+{
+    if (s->candidate == 0) {
+        return;
+    }
+    s->candidate = 0;
+    s->gate_due = false;
+    if (event->kind == EVENT_CANDIDATE_ACCEPTED) {
+        take_net(s, event->net, out);
+    }
 }
 
 static void evaluation_event(struct scheduler *s, const struct scheduler_event *event)
@@ -359,7 +462,7 @@ static void evaluation_event(struct scheduler *s, const struct scheduler_event *
         backoff_crashed(&s->evaluation_backoff, s->now_ms);
         return;
     }
-    end_evaluation(s);
+    end_evaluation(s, event->kind == EVENT_EVALUATION_FINISHED && event->more);
 }
 
 static void change_settings(struct scheduler *s, const struct scheduler_settings *settings)
@@ -387,7 +490,7 @@ static void apply(struct scheduler *s, const struct scheduler_event *event, stru
         s->positions = event->positions;
         break;
     case EVENT_JUDGE:
-        judge(s, event->net, event->search, out);
+        judge(s, event->net, event->evaluation, out);
         break;
     case EVENT_WORKER_READY:
     case EVENT_WORKER_EXITED:
@@ -402,6 +505,10 @@ static void apply(struct scheduler *s, const struct scheduler_event *event, stru
     case EVENT_EVALUATION_FAILED:
     case EVENT_EVALUATION_EXITED:
         evaluation_event(s, event);
+        break;
+    case EVENT_CANDIDATE_ACCEPTED:
+    case EVENT_CANDIDATE_REJECTED:
+        candidate_event(s, event, out);
         break;
     case EVENT_PAUSE:
     case EVENT_RESUME:
@@ -434,6 +541,8 @@ static void pass_time(struct scheduler *s, int64_t now_ms)
     }
     if (evaluation_active(s)) {
         s->account_ms -= passed_ms;
+        s->search_ms += s->evaluation_kind == EVALUATION_SEARCH ? now_ms - s->now_ms : 0;
+        s->match_ms += s->evaluation_kind == EVALUATION_MATCH ? now_ms - s->now_ms : 0;
     }
     s->now_ms = now_ms;
 }
@@ -462,6 +571,10 @@ void scheduler_init(struct scheduler *scheduler, const struct scheduler_settings
         .positions_at_failure = start->positions_at_failure,
         .generation = start->generation,
         .training_known = start->training_known,
+        .candidate = start->candidate,
+        .gate_due = start->candidate > 0,
+        .pending_match = settings->plays_matches ? start->match_begun : 0,
+        .match_begun = settings->plays_matches && start->match_begun > 0,
         .account_ms = start->account_ms,
     };
     if (scheduler->settings.workers > SCHEDULER_MAX_WORKERS) {

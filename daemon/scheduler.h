@@ -7,6 +7,16 @@
  * at a batch boundary, their games kept, and take turns, so that no game waits for long; an evaluation
  * for which a training leaves no room is suspended too.
  *
+ * Evaluations claim the one process for them in this order: a gate's match, on which a candidate waits, and
+ * suites for nets alone, whatever the account says; then, while the account is not in debt, suites with
+ * search and matches for ratings, whichever of the two has had less time. The newest net goes first and an
+ * older one that waits is skipped; but a net whose matches have begun plays all of them, because it is their
+ * sum that rates it.
+ *
+ * With a gate a trained net is a candidate: workers keep the current net and no training begins until its
+ * match is decided. Accepted, it is the current net, as a trained one is without gates. Rejected, it is
+ * forgotten here.
+ *
  *   worker      STOPPED -> STARTING -> RUNNING          any exit -> BACKING_OFF -> STARTING
  *   training    IDLE -> RUNNING -> IDLE                 crash -> BACKING_OFF -> RUNNING (the same job)
  *   evaluation  IDLE -> RUNNING -> IDLE                 crash -> BACKING_OFF -> RUNNING (the same net) */
@@ -39,7 +49,8 @@ struct scheduler_settings {
     double window_c, window_alpha, window_beta;
     double evaluation_share; /* of the N slots */
     bool judges_net;         /* there are suites for the net alone, */
-    bool judges_search;      /* and suites for its search */
+    bool judges_search;      /* and suites for its search, */
+    bool plays_matches;      /* and opponents to be rated against */
 };
 
 /* KataGo's growing window: c (1 + beta ((n / c)^alpha - 1) / alpha), within 1 .. n. */
@@ -63,6 +74,14 @@ struct scheduler_worker {
     struct scheduler_backoff backoff;
 };
 
+enum scheduler_evaluation {
+    EVALUATION_NET,    /* suites for the net alone */
+    EVALUATION_SEARCH, /* suites with search */
+    EVALUATION_MATCH,  /* one match for the rating; the net's others follow */
+    EVALUATION_GATE,   /* the match of a candidate */
+};
+const char *scheduler_evaluation_text(enum scheduler_evaluation evaluation);
+
 /* Read it freely; change it through scheduler_init and scheduler_step only. */
 struct scheduler {
     struct scheduler_settings settings;
@@ -84,12 +103,18 @@ struct scheduler {
     enum scheduler_process evaluation;
     struct scheduler_backoff evaluation_backoff;
     int64_t evaluation_net;
-    bool evaluation_search; /* the running one: suites with search */
+    enum scheduler_evaluation evaluation_kind; /* of the running one */
     bool evaluation_suspended;
     int64_t pending_nets[SCHEDULER_MAX_PENDING]; /* for the net alone, oldest first */
     uint32_t n_pending;
-    int64_t pending_search; /* newest net to be judged with search, 0 = none */
-    double account_ms;      /* core time that evaluations may use; negative: a debt */
+    int64_t pending_search;      /* newest net to be judged with search, 0 = none */
+    int64_t pending_match;       /* the net that plays matches next, 0 = none */
+    int64_t next_match;          /* the newest net behind it, 0 = none */
+    int64_t candidate;           /* waits for its gate, 0 = none */
+    bool match_begun;            /* pending_match has played some: it is not skipped */
+    bool gate_due;               /* the candidate's match is to begin */
+    int64_t search_ms, match_ms; /* core time that these two have had */
+    double account_ms;           /* core time that evaluations may use; negative: a debt */
 };
 
 /* What the store says when a daemon begins. */
@@ -97,6 +122,8 @@ struct scheduler_start {
     int64_t positions, positions_at_training, positions_at_failure;
     uint32_t generation;
     bool training_known;
+    int64_t candidate;   /* 0 = none */
+    int64_t match_begun; /* the net whose matches go on, 0 = none */
     double account_ms;
 };
 void scheduler_init(struct scheduler *scheduler, const struct scheduler_settings *settings,
@@ -106,15 +133,18 @@ enum scheduler_event_kind {
     EVENT_TICK,              /* time has passed: at least once a second */
     EVENT_SETTINGS,          /* settings; workers and slots stay as they are */
     EVENT_COUNTS,            /* positions */
-    EVENT_JUDGE,             /* net: a net without (all of) its evaluations; search: with search */
+    EVENT_JUDGE,             /* net, evaluation: a net lacks (some of) it */
     EVENT_WORKER_READY,      /* worker: has said hello */
     EVENT_WORKER_EXITED,     /* worker: or could not be started */
-    EVENT_TRAINING_FINISHED, /* net, positions (when it began): the new net is committed and current */
-    EVENT_TRAINING_FAILED, /* no net came of it and none will: the old one stays */
-    EVENT_TRAINING_EXITED, /* crashed or could not be started: the job goes on later */
-    EVENT_EVALUATION_FINISHED,
-    EVENT_EVALUATION_FAILED, /* cannot be done: not tried again */
+    EVENT_TRAINING_FINISHED, /* net, positions (when it began): the new net is committed and current,
+                                or, if candidate is set, waits for its gate */
+    EVENT_TRAINING_FAILED,   /* no net came of it and none will: the old one stays */
+    EVENT_TRAINING_EXITED,   /* crashed or could not be started: the job goes on later */
+    EVENT_EVALUATION_FINISHED, /* more: of a net's matches others may be left */
+    EVENT_EVALUATION_FAILED,   /* cannot be done: not tried again */
     EVENT_EVALUATION_EXITED,
+    EVENT_CANDIDATE_ACCEPTED, /* net: committed as the current one */
+    EVENT_CANDIDATE_REJECTED,
     EVENT_PAUSE,
     EVENT_RESUME,
     EVENT_TRAIN_NOW,
@@ -126,7 +156,8 @@ struct scheduler_event {
     enum scheduler_event_kind kind;
     uint32_t worker;
     int64_t net;
-    bool search;
+    enum scheduler_evaluation evaluation;
+    bool candidate, more;
     int64_t positions;
     const struct scheduler_settings *settings;
 };
@@ -140,10 +171,10 @@ enum scheduler_command_kind {
     COMMAND_RESUME_TRAINING,  /* start the begun job again */
     COMMAND_GIVE_UP_TRAINING, /* it crashed too often: record it as failed */
     COMMAND_STOP_TRAINING,
-    COMMAND_START_EVALUATION, /* net, search */
+    COMMAND_START_EVALUATION, /* net, evaluation */
     COMMAND_SUSPEND_EVALUATION,
-    COMMAND_GIVE_UP_EVALUATION,
-    COMMAND_SKIP_EVALUATION, /* net: a newer one takes its place */
+    COMMAND_GIVE_UP_EVALUATION, /* net, evaluation; of a gate: decide without its match */
+    COMMAND_SKIP_EVALUATION,    /* net: a newer one takes its place */
     COMMAND_STOP_EVALUATION,
 };
 struct scheduler_command {
@@ -151,7 +182,7 @@ struct scheduler_command {
     enum scheduler_command_kind kind;
     uint32_t worker;
     bool suspended;
-    bool search;
+    enum scheduler_evaluation evaluation;
 };
 
 /* Take one event at now_ms (never before the last one's: such a time counts as the last one's) and write what

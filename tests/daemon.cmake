@@ -14,6 +14,8 @@ add_dependencies(test_qzctl_games qzctl)
 # Tests with threads, which the tsan preset runs.
 set_tests_properties(http PROPERTIES LABELS "unit;thread")
 unit_test(scheduler daemon)
+unit_test(scheduler_matches daemon)
+unit_test(gate daemon)
 unit_test(wire daemon)
 unit_test(lock daemon)
 unit_test(slots daemon)

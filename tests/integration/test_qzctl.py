@@ -62,7 +62,8 @@ with Daemon() as daemon:
         check(len(shown["positions"]) == games[0]["plies"], f"{len(shown['positions'])} positions of {games[0]}")
         check("player won" in daemon.qzctl("show", "last").stdout or "a draw" in daemon.qzctl("show", "last").stdout, "show")
         nets = daemon.json("nets")["rows"]
-        check(nets[-1]["file_bytes"] > 0 and nets[1]["steps"] > 0, nets)
+        trained = [net for net in nets if net["line"] == "main" and net["generation"] == 1]
+        check(nets[-1]["file_bytes"] > 0 and trained[0]["steps"] > 0, nets)
         # 4 1 4 2 4 3: the first player has three in column 4 and wins there at once.
         found = daemon.json("analyse", "--nodes", "200", "44")
         check("q" in found, found)

@@ -76,8 +76,8 @@ with Daemon(search={"nodes": 48, "fast_share": 0.2, "fast_nodes": 12},
                ("games", "first_player_outcome", "CASE first_player_outcome WHEN 1 THEN 0 ELSE 1 END"),
                ("games", "seed", "seed + 1")]
     for table, column, value in changes:
-        game_id, plies = connection.execute("SELECT id, plies FROM games WHERE state = 'finished' AND plies > 8 "
-                                            "ORDER BY id LIMIT 1 OFFSET ?", (rng.randrange(50),)).fetchone()
+        game_id, plies = rng.choice(connection.execute("SELECT id, plies FROM games WHERE seq <= 60 AND plies > 8 "
+                                                       "ORDER BY seq").fetchall())
         ply = rng.randrange(plies - 1)
         connection.execute("BEGIN")
         where = f"game_id = {game_id} AND ply = {ply}" if table == "positions" else f"id = {game_id}"

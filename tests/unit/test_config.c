@@ -194,6 +194,31 @@ START_TEST(automatic_socket_goes_with_the_state_directory)
 }
 END_TEST
 
+START_TEST(opponents_and_gates_are_read_compared_and_printed)
+{
+    char text[256];
+    accept("evaluation: {gate: sprt, gate_pairs: 50, match_pairs: 3, opponents: [2, uniform, "
+           "first]}\n",
+           &config);
+    ck_assert_int_eq(config.evaluation.gate, CONFIG_GATE_SPRT);
+    ck_assert_uint_eq(config.evaluation.gate_pairs, 50);
+    ck_assert_uint_eq(config.evaluation.match_pairs, 3);
+    ck_assert_uint_eq(config.evaluation.opponents.n, 3);
+    ck_assert_uint_eq(config.evaluation.opponents.back[0], 2);
+    ck_assert_uint_eq(config.evaluation.opponents.back[1], CONFIG_OPPONENT_UNIFORM);
+    ck_assert_uint_eq(config.evaluation.opponents.back[2], CONFIG_OPPONENT_FIRST);
+    char *json = config_get_json(&config, "evaluation.opponents");
+    ck_assert_str_eq(json, "[2, \"uniform\", \"first\"]");
+    free(json);
+    accept("evaluation: {gate: elo, opponents: []}\n", &other);
+    ck_assert_uint_eq(other.evaluation.opponents.n, 0);
+    accept("evaluation: {gate: sprt, gate_pairs: 50, match_pairs: 3, opponents: [2, uniform, 1]}\n",
+           &other);
+    differences(&config, &other, text, sizeof text);
+    ck_assert_msg(strstr(text, "evaluation.opponents") != NULL, "%s", text);
+}
+END_TEST
+
 START_TEST(other_games_have_no_suites_by_default)
 {
     accept("game: tictactoe\n", &config);
@@ -354,6 +379,7 @@ int main(void)
         yaml_words_for_truth_are_understood,
         schedules_are_linear_between_their_points_and_constant_outside,
         automatic_socket_goes_with_the_state_directory,
+        opponents_and_gates_are_read_compared_and_printed,
         other_games_have_no_suites_by_default,
         differences_are_told_key_by_key_with_their_need_of_a_restart,
         json_reads_back_as_the_same_configuration,

@@ -244,6 +244,24 @@ START_TEST(suites_must_be_there)
         "kept by file name without ending, so rename one\n");
     refuse("evaluation: {suites: all}\n",
            "f.yaml:1:22: evaluation.suites is all; it must be a list of at most 8 file names\n");
+    static const char *const opponents[] = {"all",
+                                            "[0]",
+                                            "[first, first]",
+                                            "[-1]",
+                                            "[\"1\"]",
+                                            "[random]",
+                                            "[1, 2, 3, 4, 5, 6, 7, 8, 9]"};
+    for (size_t i = 0; i < sizeof opponents / sizeof opponents[0]; i++) {
+        char line[128];
+        char expected[256];
+        snprintf(line, sizeof line, "evaluation: {opponents: %s}\n", opponents[i]);
+        snprintf(
+            expected, sizeof expected,
+            "f.yaml:1:25: evaluation.opponents is %s; it must be a list of at most 8 different "
+            "ones of: generations back (1, 5), first, uniform\n",
+            i == 0 ? "all" : "a list");
+        refuse(line, expected);
+    }
 }
 END_TEST
 

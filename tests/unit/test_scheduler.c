@@ -1,86 +1,7 @@
-#include "daemon/scheduler.h"
+#include "scheduler_bench.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
-
-static const struct scheduler_settings usual = {.slots = 4,
-                                                .workers = 4,
-                                                .training_threads = 2,
-                                                .first_positions = 8000,
-                                                .every_min = 8000,
-                                                .every_max = 20000,
-                                                .every_share = 0.04,
-                                                .window_c = 20000,
-                                                .window_alpha = 0.75,
-                                                .window_beta = 0.4,
-                                                .evaluation_share = 0.1,
-                                                .judges_net = true,
-                                                .judges_search = true};
-
-/* ---- a scheduler and what it said last ---- */
-struct bench {
-    struct scheduler s;
-    struct scheduler_command commands[SCHEDULER_MAX_COMMANDS];
-    uint32_t n;
-    int64_t now_ms;
-};
-
-static void step(struct bench *b, struct scheduler_event event)
-{
-    b->n = scheduler_step(&b->s, &event, b->now_ms, b->commands);
-}
-
-static void tick(struct bench *b, int64_t ms)
-{
-    b->now_ms += ms;
-    step(b, (struct scheduler_event){.kind = EVENT_TICK});
-}
-
-static uint32_t count(const struct bench *b, enum scheduler_command_kind kind)
-{
-    uint32_t n = 0;
-
-    for (uint32_t i = 0; i < b->n; i++) {
-        n += b->commands[i].kind == kind ? 1U : 0U;
-    }
-    return n;
-}
-
-static const struct scheduler_command *find(const struct bench *b, enum scheduler_command_kind kind)
-{
-    for (uint32_t i = 0; i < b->n; i++) {
-        if (b->commands[i].kind == kind) {
-            return &b->commands[i];
-        }
-    }
-    return NULL;
-}
-
-static void begin(struct bench *b, const struct scheduler_settings *settings,
-                  const struct scheduler_start *start)
-{
-    memset(b, 0, sizeof(*b));
-    b->now_ms = 1000000;
-    scheduler_init(&b->s, settings, start, b->now_ms);
-    tick(b, 0);
-}
-
-/* All workers have said hello. */
-static void begin_ready(struct bench *b, const struct scheduler_settings *settings,
-                        const struct scheduler_start *start)
-{
-    begin(b, settings, start);
-    for (uint32_t i = 0; i < settings->workers; i++) {
-        step(b, (struct scheduler_event){.kind = EVENT_WORKER_READY, .worker = i});
-    }
-}
-
-static void positions(struct bench *b, int64_t n)
-{
-    step(b, (struct scheduler_event){.kind = EVENT_COUNTS, .positions = n});
-}
 
 /* ---- workers ---- */
 START_TEST(crashed_worker_comes_back_after_delays_that_double_up_to_a_minute)
@@ -237,7 +158,7 @@ START_TEST(new_net_goes_to_every_running_worker_and_is_judged)
     ck_assert_uint_eq(count(&b, COMMAND_SET_NET), 4);
     ck_assert_uint_eq(count(&b, COMMAND_START_EVALUATION), 1);
     ck_assert_int_eq(find(&b, COMMAND_START_EVALUATION)->net, 2);
-    ck_assert(!find(&b, COMMAND_START_EVALUATION)->search);
+    ck_assert_int_eq(find(&b, COMMAND_START_EVALUATION)->evaluation, EVALUATION_NET);
     ck_assert_int_eq(scheduler_new_positions(&b.s), 0);
 }
 END_TEST
@@ -275,11 +196,13 @@ START_TEST(search_suites_wait_while_the_account_is_negative_and_older_nets_are_s
 {
     struct bench b;
     begin_ready(&b, &usual, &(struct scheduler_start){.account_ms = -1000});
-    step(&b, (struct scheduler_event){.kind = EVENT_JUDGE, .net = 1, .search = true});
+    step(&b,
+         (struct scheduler_event){.kind = EVENT_JUDGE, .net = 1, .evaluation = EVALUATION_SEARCH});
     ck_assert_uint_eq(count(&b, COMMAND_START_EVALUATION), 0);
     tick(&b, 2400); /* 0.1 of 4 slots earns 400 ms a second */
     ck_assert_uint_eq(count(&b, COMMAND_START_EVALUATION), 0);
-    step(&b, (struct scheduler_event){.kind = EVENT_JUDGE, .net = 2, .search = true});
+    step(&b,
+         (struct scheduler_event){.kind = EVENT_JUDGE, .net = 2, .evaluation = EVALUATION_SEARCH});
     ck_assert_uint_eq(count(&b, COMMAND_SKIP_EVALUATION), 1);
     ck_assert_int_eq(find(&b, COMMAND_SKIP_EVALUATION)->net, 1);
     tick(&b, 100);
@@ -411,7 +334,7 @@ static void obey(struct world *w, const struct scheduler_command *command)
     case COMMAND_START_EVALUATION:
         ck_assert_msg(!w->match_process, "two evaluations at once");
         w->match_process = true;
-        w->match_left_ms = command->search ? 240000 : 1000;
+        w->match_left_ms = command->evaluation == EVALUATION_SEARCH ? 240000 : 1000;
         break;
     default:
         break;
@@ -446,7 +369,8 @@ static void start_daemon(struct world *w)
         }
     }
     if (!w->judged_search[w->net]) {
-        event(w, (struct scheduler_event){.kind = EVENT_JUDGE, .net = w->net, .search = true});
+        event(w, (struct scheduler_event){
+                     .kind = EVENT_JUDGE, .net = w->net, .evaluation = EVALUATION_SEARCH});
     }
     event(w, (struct scheduler_event){.kind = EVENT_TICK});
 }
@@ -512,10 +436,11 @@ static void judge(struct world *w, double ms)
     w->match_left_ms -= ms;
     if (w->match_left_ms <= 0) {
         int64_t net = w->b.s.evaluation_net;
-        bool *judged = w->b.s.evaluation_search ? w->judged_search : w->judged_net;
+        bool *judged =
+            (w->b.s.evaluation_kind == EVALUATION_SEARCH) ? w->judged_search : w->judged_net;
         judged[net] = true;
-        w->nets_judged += w->b.s.evaluation_search ? 0U : 1U;
-        w->searches_judged += w->b.s.evaluation_search ? 1U : 0U;
+        w->nets_judged += (w->b.s.evaluation_kind == EVALUATION_SEARCH) ? 0U : 1U;
+        w->searches_judged += (w->b.s.evaluation_kind == EVALUATION_SEARCH) ? 1U : 0U;
         w->match_process = false;
         event(w, (struct scheduler_event){.kind = EVENT_EVALUATION_FINISHED});
     }
