@@ -223,9 +223,9 @@ static int print_text(const struct contest *c)
            (unsigned long long)tally->pairs.pairs[0], (unsigned long long)tally->pairs.pairs[1],
            (unsigned long long)tally->pairs.pairs[2], (unsigned long long)tally->pairs.pairs[3],
            (unsigned long long)tally->pairs.pairs[4]);
-    printf("distinct games:     %llu of %llu\n", (unsigned long long)tally->distinct,
-           (unsigned long long)(2 * pairs));
-    if (!rating_counts(tally->distinct, 2 * pairs)) {
+    unsigned long long games = 2 * pairs;
+    printf("distinct games:     %llu of %llu\n", (unsigned long long)tally->distinct, games);
+    if (!rating_counts(tally->distinct, games)) {
         printf("Elo:                refused: under nine tenths of the games are distinct, so their "
                "number says nothing\n");
     } else {

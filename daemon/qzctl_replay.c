@@ -282,9 +282,10 @@ static void put_differences(struct replaying *r)
 static bool show_progress(uint64_t done, uint64_t positions, void *context)
 {
     struct replaying *r = context;
+    unsigned long long all = r->done_base + done;
     (void)positions;
     if (r->progress && done % 16 == 0) {
-        fprintf(stderr, "\r%llu positions", (unsigned long long)(r->done_base + done));
+        fprintf(stderr, "\r%llu positions", all);
     }
     return true;
 }
@@ -507,8 +508,8 @@ static int put_summary(const struct replaying *r)
         if (r->options->exact) {
             printf("; all bits were compared\n");
         } else {
-            printf(":\nthe net's word was compared within %g, the value of a search that went\n"
-                   "another way within %g\n",
+            printf(":\nv and v_d were compared within %g, q and d within %g; visits and moves may "
+                   "differ\n",
                    r->options->tolerance.net, r->options->tolerance.search);
         }
     }
@@ -644,9 +645,10 @@ const struct qzctl_command qzctl_replay = {
     "again with the net, settings, seed and moves that its record names (a net may change in the\n"
     "middle of a game); action, values, visits, z and the end are compared bit for bit. Games\n"
     "recorded by another build or kernel (searches.build, .kernel) are compared within a\n"
-    "tolerance, and it is said: the net's word within 0.0001; a search with equal visits "
-    "likewise;\n"
-    "of one that went another way only q and d, within --tolerance. Nets are read from DIR/nets.\n"
+    "tolerance, and it is said: v and v_d, the net's word, within 0.0001, q and d within "
+    "--tolerance;\n"
+    "another kernel rounds otherwise, and a last bit may send a search another way. Nets are read\n"
+    "from DIR/nets.\n"
     "Exit code 1: there is a difference, or a GAME cannot be replayed.\n"
     "\n"
     "Examples:\n"

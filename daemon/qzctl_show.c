@@ -277,7 +277,8 @@ const struct qzctl_command qzctl_check = {
     "check",
     "",
     "whether the store is sound: SQLite's integrity, tallies against rows",
-    "Reads the whole store, so it takes its time: a minute at most while a daemon runs (then the answer is that\n"
+    "Reads the whole store, so it takes its time: a minute at most while a daemon runs (then the "
+    "answer is that\n"
     "it is not known), as long as needed without one. Exit code 1 if anything is wrong.\n"
     "\n"
     "Example:\n"

@@ -77,7 +77,8 @@ static const char *count_text(double count, char ret[32])
     char digits[24];
     size_t used = 0;
     if (isnan(count)) {
-        return strcpy(ret, "-");
+        snprintf(ret, 32, "-");
+        return ret;
     }
     int n = snprintf(digits, sizeof digits, "%.0f", count < 0 || count > 1e15 ? 0.0 : count);
     for (int i = 0; i < n; i++) {
@@ -93,7 +94,8 @@ static const char *count_text(double count, char ret[32])
 static const char *duration_text(double seconds, char ret[64])
 {
     if (isnan(seconds) || seconds < 0) {
-        return strcpy(ret, "-");
+        snprintf(ret, 64, "-");
+        return ret;
     }
     qzctl_duration_text(seconds, ret);
     return ret;

@@ -12,12 +12,13 @@ const struct replay_tolerance replay_tolerance_default = {.net = 1e-4, .search =
 
 enum field_type { FIELD_REAL, FIELD_ACTION, FIELD_COUNT, FIELD_PROVEN, FIELD_KIND, FIELD_POLICY };
 
-/* Which comparison still holds where the two searches went different ways. */
+/* Which comparison holds where another build or kernel recorded. */
 enum field_rule {
-    RULE_SAME,   /* does not depend on the search */
+    RULE_SAME,   /* does not depend on the net's bits */
     RULE_NET,    /* the net's word on the root */
     RULE_VALUE,  /* the root's value */
-    RULE_SEARCH, /* only means something for equal visits */
+    RULE_PROVEN, /* two proofs cannot contradict each other */
+    RULE_NONE,   /* hangs on which way the search went */
 };
 
 struct field {
@@ -34,20 +35,20 @@ static const struct field fields[] = {
     {"v", FIELD_REAL, RULE_NET, AT(v)},
     {"v_d", FIELD_REAL, RULE_NET, AT(v_d)},
     {"m", FIELD_REAL, RULE_NET, AT(m)},
-    {"policy", FIELD_POLICY, RULE_SEARCH, AT(policy)},
-    {"nodes", FIELD_COUNT, RULE_SEARCH, AT(nodes)},
+    {"policy", FIELD_POLICY, RULE_NONE, AT(policy)},
+    {"nodes", FIELD_COUNT, RULE_NONE, AT(nodes)},
     {"q", FIELD_REAL, RULE_VALUE, AT(q)},
     {"d", FIELD_REAL, RULE_VALUE, AT(d)},
-    {"best_q", FIELD_REAL, RULE_SEARCH, AT(best_q)},
-    {"best_d", FIELD_REAL, RULE_SEARCH, AT(best_d)},
-    {"greedy_q", FIELD_REAL, RULE_SEARCH, AT(greedy_q)},
-    {"greedy_d", FIELD_REAL, RULE_SEARCH, AT(greedy_d)},
-    {"played_q", FIELD_REAL, RULE_SEARCH, AT(played_q)},
-    {"played_d", FIELD_REAL, RULE_SEARCH, AT(played_d)},
-    {"kld", FIELD_REAL, RULE_SEARCH, AT(kld)},
-    {"proven", FIELD_PROVEN, RULE_SEARCH, AT(proven)},
-    {"best_action", FIELD_ACTION, RULE_SEARCH, AT(best_action)},
-    {"action", FIELD_ACTION, RULE_SEARCH, AT(action)},
+    {"best_q", FIELD_REAL, RULE_NONE, AT(best_q)},
+    {"best_d", FIELD_REAL, RULE_NONE, AT(best_d)},
+    {"greedy_q", FIELD_REAL, RULE_NONE, AT(greedy_q)},
+    {"greedy_d", FIELD_REAL, RULE_NONE, AT(greedy_d)},
+    {"played_q", FIELD_REAL, RULE_NONE, AT(played_q)},
+    {"played_d", FIELD_REAL, RULE_NONE, AT(played_d)},
+    {"kld", FIELD_REAL, RULE_NONE, AT(kld)},
+    {"proven", FIELD_PROVEN, RULE_PROVEN, AT(proven)},
+    {"best_action", FIELD_ACTION, RULE_NONE, AT(best_action)},
+    {"action", FIELD_ACTION, RULE_NONE, AT(action)},
 };
 enum { N_FIELDS = sizeof fields / sizeof fields[0] };
 
@@ -123,24 +124,25 @@ static bool near(float a, float b, double tolerance)
            fabs((double)a - (double)b) <= tolerance; /* false where one of them is NaN */
 }
 
-/* Close enough, though the two searches may have gone different ways. */
 static bool close_field(const struct field *field, const struct record_position *a,
-                        const struct record_position *b, bool same_way,
-                        const struct replay_tolerance *tolerance)
+                        const struct record_position *b, const struct replay_tolerance *tolerance)
 {
-    if (field->rule == RULE_NET || (same_way && field->type == FIELD_REAL)) {
-        return near(real_of(field, a), real_of(field, b), tolerance->net);
-    }
-    if (same_way || field->rule == RULE_SAME) {
+    bool a_proven = a->proven != PROVEN_NONE;
+    bool b_proven = b->proven != PROVEN_NONE;
+    switch (field->rule) {
+    case RULE_SAME:
         return same_field(field, a, b);
+    case RULE_NET:
+        return near(real_of(field, a), real_of(field, b), tolerance->net);
+    case RULE_VALUE:
+        return a_proven != b_proven ||
+               near(real_of(field, a), real_of(field, b), tolerance->search);
+    case RULE_PROVEN:
+        return !a_proven || !b_proven || a->proven == b->proven;
+    case RULE_NONE:
+        return true;
     }
-    if (field->rule == RULE_VALUE) {
-        bool one_proven = (a->proven == PROVEN_NONE) != (b->proven == PROVEN_NONE);
-        return one_proven || near(real_of(field, a), real_of(field, b), tolerance->search);
-    }
-    /* Two proofs cannot contradict each other. */
-    return field->type != FIELD_PROVEN || a->proven == PROVEN_NONE || b->proven == PROVEN_NONE ||
-           a->proven == b->proven;
+    return false;
 }
 
 static void action_text(uint16_t action, char ret[REPLAY_VALUE_TEXT])
@@ -210,13 +212,12 @@ enum replay_verdict replay_compare(const struct record_position *recorded,
     bool same[N_FIELDS];
     bool identical = true;
     bool close = true;
-    bool same_way = tolerance == NULL || same_policy(recorded, replayed);
 
     for (size_t i = 0; i < N_FIELDS; i++) {
         same[i] = same_field(&fields[i], recorded, replayed);
         identical = identical && same[i];
         if (tolerance != NULL) {
-            same[i] = close_field(&fields[i], recorded, replayed, same_way, tolerance);
+            same[i] = close_field(&fields[i], recorded, replayed, tolerance);
         }
         close = close && same[i];
     }

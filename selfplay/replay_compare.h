@@ -6,9 +6,11 @@
 
 /* How far numbers may lie apart where another build or kernel recorded them. Another kernel rounds otherwise in the
  * last bits, and one such bit may decide between two moves of a search that are worth the same; from there on
- * it visits other positions. So `net` bounds what the net says (v, v_d, m), and every real number of a
- * search that went the same way (equal visits); of one that went another way only q and d are
- * compared, within `search`, and not where one of the two was proven and the other was not. */
+ * it visits other positions, also where the root's visits come out equal. So `net` bounds what the net says of
+ * the root (v, v_d, m), `search` the root's value (q, d; not where one of the two was proven and the other
+ * was not). Two proofs must not contradict each other, the kind of search is drawn from the seed alone;
+ * nothing else is compared. Measured on 7,076 positions of 800 nodes, recorded by OpenBLAS' Cooperlake kernel and
+ * replayed by Haswell's: 45 identical, no v further apart than 1e-4, no q than 0.01. */
 struct replay_tolerance {
     double net;    /* default 1e-4 */
     double search; /* default 0.01 */

@@ -553,8 +553,12 @@ START_TEST(within_the_tolerance_is_close_and_beyond_it_is_different)
     position->v = was.v + 5e-4F;
     one_difference(recording, 0, 4, "v");
     *position = was;
-    position->greedy_q += 5e-4F; /* the same way through the tree: the same number */
-    one_difference(recording, 0, 4, "greedy_q");
+    position->q += 0.02F;
+    one_difference(recording, 0, 4, "q");
+    *position = was;
+    position->greedy_q += 0.5F; /* hangs on the last leaf of one line */
+    counts = play_again(recording, 8);
+    ck_assert_uint_eq(counts.games_close, 1);
     free_recording(recording);
 }
 END_TEST
