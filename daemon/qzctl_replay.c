@@ -638,7 +638,7 @@ const struct qzctl_command qzctl_replay = {
     "  --from N, --to N  those whose games.seq is in that range; with --last the newest of them\n"
     "  --all             every finished one\n"
     "  --differences N   tell at most so many (default 20)\n"
-    "  --tolerance X     of the value of a search that went another way (default 0.01)\n"
+    "  --tolerance X     of q and d where another build or kernel recorded (default 0.01)\n"
     "  --exact           compare bit for bit, whoever recorded\n"
     "\n"
     "GAME is an id, the first 4 digits or more of a uid, or \"last\". Every position is searched\n"
