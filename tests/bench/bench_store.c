@@ -231,6 +231,53 @@ static void time_reads(struct bench *b)
     figure("integrity_check", now() - t, "s");
 }
 
+static int by_size(const void *a, const void *b)
+{
+    double x = *(const double *)a;
+    double y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Retention drops half of the store: the writer's time in each of its steps, and in the commits between. */
+static void time_retention(struct bench *b, int64_t file_bytes)
+{
+    enum { MAX_STEPS = 100000 };
+    const struct store_training training = {.parent_id = 1,
+                                            .generation = 1,
+                                            .first_seq = b->n_games * 9 / 10,
+                                            .last_seq = b->n_games,
+                                            .q_kind = "root",
+                                            .settings = "{}"};
+    const struct store_retention what = {.bytes = file_bytes / 2, .budget_ms = 50};
+    struct store_dropped dropped = {.more = true};
+    double *steps = calloc(MAX_STEPS, sizeof *steps);
+    double commits = 0;
+    double begin = now();
+    int64_t id = 0;
+    int64_t games = 0;
+    uint32_t n = 0;
+    if (steps == NULL) {
+        return;
+    }
+    must(b, store_begin_training(b->store, &training, &id, &b->err));
+    for (; dropped.more && n < MAX_STEPS; n++) {
+        double t = now();
+        must(b, store_drop_oldest(b->store, &what, &dropped, &b->err));
+        steps[n] = now() - t;
+        t = now();
+        must(b, store_commit(b->store, &b->err));
+        commits += now() - t;
+        games += dropped.games;
+        must(b, store_trim_wal(b->store, 64 << 20, &b->err));
+    }
+    qsort(steps, n, sizeof *steps, by_size);
+    figure("retention, games dropped", (double)games / (now() - begin), "1/s");
+    figure("retention, step, median", steps[n / 2] * 1e3, "ms");
+    figure("retention, step, longest", steps[n - 1] * 1e3, "ms");
+    figure("retention, commit, mean", commits / n * 1e3, "ms");
+    free(steps);
+}
+
 int main(int argc, char **argv)
 {
     static struct bench b;
@@ -254,11 +301,20 @@ int main(int argc, char **argv)
     double t = now();
     must(&b, store_open(b.path, STORE_WRITE, &b.store, &b.err));
     figure("opening for writing", (now() - t) * 1e3, "ms");
-    store_close(b.store);
     if (stat(b.path, &status) == 0) {
         figure("file", (double)status.st_size / (double)b.n_positions, "bytes/position");
     }
-    unlink(b.path);
+    time_retention(&b, status.st_size);
+    store_close(b.store);
+    if (stat(b.path, &status) == 0) {
+        figure("file after retention", (double)status.st_size / 1e6, "MB");
+    }
+    static const char *const endings[] = {"", "-wal", "-shm"};
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        char path[4200];
+        snprintf(path, sizeof path, "%s%s", b.path, endings[i]);
+        unlink(path);
+    }
     rmdir(folder);
     return 0;
 }

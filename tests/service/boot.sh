@@ -44,6 +44,8 @@ cat >/etc/qzd/qzd.yaml <<'YAML'
 state_dir: /var/lib/qzd
 control: {socket: /run/qzd/qzd.sock}
 training: {first: 400, every: {min: 400, max: 400}, checkpoint_seconds: 1}
+resources: {nice: 1, memory_mib: 4096}
+events: {exec: [tee, --append, /var/lib/qzd/events.json], severity: info}
 YAML
 systemd-sysusers && systemd-tmpfiles --create qzd.conf && systemctl daemon-reload
 
@@ -57,6 +59,12 @@ say "a training"
 wait_for 240 "generation 1 and later" at_least generation 1
 echo "processes: $(roles)"
 systemctl show -P StatusText qzd
+
+say "in the sandbox"
+expect "an event's command ran" grep -q '"what"' /var/lib/qzd/events.json
+worker=$(pgrep -u qzd -f 'qzd worker' | head -n 1)
+awk '/Max data size/ { print "a worker'"'"'s memory limit: " $4 / 1048576 " MiB" }' "/proc/$worker/limits"
+journalctl -u qzd -o cat --no-pager | grep -m 1 '^resources'
 
 say "kill -9 of everything"
 before=$(games) pid=$(main_pid)
