@@ -124,7 +124,7 @@ START_TEST(oldest_games_go_until_it_fits_and_the_tallies_cannot_tell)
     ck_ok(store_commit(f->store, &f->err));
     double games = sql_number(f, "SELECT count(*) FROM games WHERE state = 'finished'");
     uint64_t before = hash_of_the_rest(f);
-    int64_t bytes = used_bytes(f) * 2 / 3;
+    int64_t bytes = used_bytes(f) * 2 / 5; /* all games of net 0 go, and some of net 1 */
 
     struct store_dropped sum = drop_all(f, bytes, 1, &steps);
     ck_assert_int_gt(sum.games, 20);
@@ -164,6 +164,8 @@ START_TEST(what_trainings_draw_from_stays_whatever_the_bytes)
     uint32_t steps = 0;
     fixture_open(f);
     fill(f);
+    ck_ok(store_check_tallies(f->store, &f->err));
+    ck_assert_str_eq(f->err.text, "");
     struct store_dropped sum = drop_all(f, 1, 1000, &steps);
     ck_assert_int_eq(sum.games, 0); /* no training has begun */
     ck_assert(sum.short_of_games);
@@ -318,6 +320,52 @@ START_TEST(check_beside_a_retention_that_drops_is_not_misled)
 }
 END_TEST
 
+/* Between two short reads of a check, retention drops what the check has not come to. */
+struct overtaking {
+    struct fixture *f;
+    struct store *writer;
+    bool done;
+};
+
+static int overtake(unsigned kind, void *context, void *statement, void *sql)
+{
+    struct overtaking *overtaking = context;
+    struct fixture *f = overtaking->f;
+    (void)kind;
+    (void)statement;
+    if (!overtaking->done && strcmp(sql, "COMMIT") == 0) { /* the end of the first read */
+        const struct store_retention what = {.bytes = 1, .budget_ms = 100000};
+        struct store_dropped step = {0};
+        overtaking->done = true;
+        ck_ok(store_drop_oldest(overtaking->writer, &what, &step, &f->err));
+        ck_ok(store_commit(overtaking->writer, &f->err));
+        ck_assert_int_gt(step.games, 205); /* 200 are counted in a read */
+    }
+    return 0;
+}
+
+START_TEST(check_that_is_overtaken_begins_anew)
+{
+    struct fixture fixture;
+    struct fixture *f = &fixture;
+    struct overtaking overtaking = {.f = f};
+    fixture_open(f);
+    fill(f);
+    begin_training(f, 216, 220, true);
+    ck_ok(store_commit(f->store, &f->err));
+    overtaking.writer = f->store;
+    f->store = NULL;
+    ck_ok(store_open(f->path, STORE_READ, &f->store, &f->err));
+    ck_assert_int_eq(
+        sqlite3_trace_v2(store_handle(f->store), SQLITE_TRACE_STMT, overtake, &overtaking),
+        SQLITE_OK);
+    ck_ok(store_check_tallies(f->store, &f->err));
+    ck_assert(overtaking.done);
+    store_close(overtaking.writer);
+    fixture_close(f);
+}
+END_TEST
+
 START_TEST(store_of_before_gains_the_tables)
 {
     struct fixture fixture;
@@ -348,6 +396,7 @@ int main(void)
     tcase_add_test(tests, step_that_is_rolled_back_has_dropped_nothing);
     tcase_add_test(tests, kill_in_the_middle_leaves_rows_and_tallies_in_step);
     tcase_add_test(tests, check_beside_a_retention_that_drops_is_not_misled);
+    tcase_add_test(tests, check_that_is_overtaken_begins_anew);
     tcase_add_test(tests, store_of_before_gains_the_tables);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
