@@ -515,6 +515,15 @@ static int read_config(struct daemon *d)
     return r;
 }
 
+/* OpenBLAS begins its threads before main() does. They block no signal, so that a SIGTERM would end a child through one
+ * of them in the middle of a message. Children ask for threads where they use some. */
+static int forbid_early_threads(struct error *err)
+{
+    return setenv("OPENBLAS_NUM_THREADS", "1", 1) < 0
+               ? error_set(err, ERROR_NO_MEMORY, "no memory for the children's environment")
+               : 0;
+}
+
 /* The children learn of inference.kernel through their environment. */
 static int choose_kernel(const struct daemon *d, struct error *err)
 {
@@ -558,7 +567,10 @@ static int prepare(struct daemon *d, struct daemon_resume *resume, char *previou
     d->games_per_worker = d->config.selfplay.games_per_worker == CONFIG_AUTO
                               ? DAEMON_GAMES_PER_WORKER
                               : d->config.selfplay.games_per_worker;
-    r = choose_kernel(d, err);
+    r = forbid_early_threads(err);
+    if (r == 0) {
+        r = choose_kernel(d, err);
+    }
     if (r == 0) {
         r = take_state(d, resume, err);
     }

@@ -1,5 +1,8 @@
 """Stopped and started again: unfinished games go on from their stored moves, numbers are not used twice,
 and the next training counts from the store, not from zero."""
+import os
+import signal
+
 from harness import Daemon, check, check_store, wait_until
 
 with Daemon(search={"nodes": 200}) as daemon:
@@ -29,3 +32,10 @@ with Daemon(search={"nodes": 200}) as daemon:
     due = daemon.rows("SELECT all_positions, new_positions FROM trainings WHERE state = 'finished' ORDER BY id")[1]
     check(due["all_positions"] - trained == due["new_positions"], "reuse was counted from zero after the restart")
     check(300 <= due["new_positions"] < due["all_positions"], f"{due['new_positions']} new positions at the next training")
+
+    # A worker that is asked to end does so between two messages, by itself.
+    exits = daemon.one("SELECT count(*) FROM events WHERE what = 'worker exited'")
+    os.kill(daemon.children("worker")[0], signal.SIGTERM)
+    wait_until(lambda: daemon.one("SELECT count(*) FROM events WHERE what = 'worker exited'") > exits, 20, "its exit")
+    how = daemon.one("SELECT detail FROM events WHERE what = 'worker exited' ORDER BY id DESC LIMIT 1")
+    check("exit status 0;" in how, how)
