@@ -19,6 +19,7 @@ enum {
 
 #define BOLD   "\033[1m"
 #define YELLOW "\033[33m"
+#define RED    "\033[31m"
 
 struct screen {
     const struct watch_view *view;
@@ -155,6 +156,32 @@ static void bar_text(double share, char ret[BAR + 1])
     ret[BAR] = '\0';
 }
 
+/* What the doctor is worried about, on one line. */
+static void put_doctor(struct screen *screen)
+{
+    static const char *const states[] = {"red", "yellow"};
+    const json_t *doctor = json_object_get(screen->view->status, "doctor");
+    char text[512] = "";
+    size_t used = 0;
+    bool red = json_array_size(json_object_get(doctor, "red")) > 0;
+    for (size_t s = 0; s < 2; s++) {
+        const json_t *check;
+        size_t i;
+        json_array_foreach(json_object_get(doctor, states[s]), i, check)
+        {
+            int n = snprintf(text + used, sizeof text - used, "%s%s",
+                             i > 0   ? ", "
+                             : s > 0 ? (red ? "; yellow: " : "yellow: ")
+                                     : "red: ",
+                             json_string_value(check));
+            used = n < 0 || used + (size_t)n >= sizeof text ? sizeof text - 1 : used + (size_t)n;
+        }
+    }
+    if (used > 0) {
+        put(screen, red ? RED : YELLOW, "doctor: %s (qzctl doctor)", text);
+    }
+}
+
 static void put_head(struct screen *screen)
 {
     const json_t *status = screen->view->status;
@@ -275,6 +302,7 @@ char *watch_view_screen(const struct watch_view *view)
         return NULL;
     }
     put_head(&screen);
+    put_doctor(&screen);
     put_next_net(&screen);
     put(&screen, NULL, "%s", "");
     for (size_t i = 0; i < N_COURSES; i++) {
