@@ -1,7 +1,7 @@
 # tests of selfplay
 unit_test(settings selfplay PkgConfig::JANSSON)
 unit_test(eval_cache selfplay)
-target_link_options(test_eval_cache PRIVATE -Wl,--wrap=calloc)
+target_link_options(test_eval_cache PRIVATE -Wl,--wrap=calloc,--wrap=mmap)
 unit_test(pool selfplay)
 unit_test(opening selfplay)
 unit_test(game_slot selfplay)
