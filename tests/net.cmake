@@ -21,3 +21,4 @@ unit_test(evaluator trainer_net)
 unit_test(blas trainer_net)
 
 bench(inference trainer_net)
+bench(accuracy trainer_net)

@@ -128,6 +128,8 @@ START_TEST(priors_are_the_softmax_of_the_legal_logits)
     struct error err;
     struct net *net = random_net(game, NET_VALUE_WDL);
     struct evaluator *evaluator = evaluator_of(game, NET_VALUE_WDL, 1);
+    /* As in test_inference.c: the short convolution of 6x7 boards is exact to 3e-4 on random nets. */
+    const double near = game->height == 6 ? 3e-4 : 2e-5;
     static struct position positions[60];
     uint32_t n = random_positions(game, 60, positions);
     for (uint32_t i = 0; i < n; i++) {
@@ -156,12 +158,12 @@ START_TEST(priors_are_the_softmax_of_the_legal_logits)
             uint16_t action = positions[i].legal[k];
             action = mirrored ? game->mirror_action(action) : action;
             double want = exp((double)policy[game->policy_index(&seen, action)]) / sum;
-            ck_assert_double_eq_tol((double)evaluation.priors[k], want, 2e-5);
+            ck_assert_double_eq_tol((double)evaluation.priors[k], want, near);
             mass += (double)evaluation.priors[k];
         }
         ck_assert_double_eq_tol(mass, 1.0, 1e-6);
-        ck_assert_double_eq_tol((double)evaluation.v, (double)(value[0] - value[2]), 2e-5);
-        ck_assert_double_eq_tol((double)evaluation.d, (double)value[1], 2e-5);
+        ck_assert_double_eq_tol((double)evaluation.v, (double)(value[0] - value[2]), near);
+        ck_assert_double_eq_tol((double)evaluation.d, (double)value[1], near);
         ck_assert(evaluation.d >= 0.0F && evaluation.d <= 1.0F - fabsf(evaluation.v));
         ck_assert_float_nan(evaluation.m);
     }

@@ -124,18 +124,21 @@ static void outputs_destroy(struct outputs *out)
 }
 
 /* fp32 rounds each of the net's some 10 layers to 6e-8 of its largest term, and sums of K terms err
- * by about sqrt(K) of that; K is below 1100 here, so 10 x 33 x 6e-8 = 2e-5 of the outputs' size.
- * A wrong index or a forgotten shift is wrong in the first digit. */
-static void assert_near(const float *got, const float *want, size_t n, const char *what, int shape)
+ * by about sqrt(K) of that; K is below 1100 here, so 10 x 33 x 6e-8 = 2e-5 of the outputs' size; the short
+ * convolution F(4x4) keeps that, F(6x7) on boards of 6x7 loses a digit (its points are up to 2 and its
+ * weights 1/90). A wrong index or a forgotten shift is wrong in the first digit. */
+static void assert_near(const float *got, const float *want, size_t n, const char *what,
+                        const struct net_arch *arch, int shape)
 {
+    double tolerance = arch->height == 6 && arch->width == 7 ? 3e-4 : 2e-5;
     double size = 1.0;
     for (size_t i = 0; i < n; i++) {
         size = fmax(size, fabs((double)want[i]));
     }
     for (size_t i = 0; i < n; i++) {
         double difference = fabs((double)got[i] - (double)want[i]);
-        ck_assert_msg(difference <= 2e-5 * size, "shape %d: %s %zu is %g, by definition %g", shape,
-                      what, i, (double)got[i], (double)want[i]);
+        ck_assert_msg(difference <= tolerance * size, "shape %d: %s %zu is %g, by definition %g",
+                      shape, what, i, (double)got[i], (double)want[i]);
     }
 }
 
@@ -153,8 +156,8 @@ START_TEST(inference_is_the_function_that_the_reference_defines)
     ck_assert_int_eq(inference_create(net, N, &inference, &err), 0);
     net_destroy(net); /* it has packed what it needs */
     inference_run(inference, planes, N, NULL, fast.policy, fast.value);
-    assert_near(fast.policy, slow.policy, (size_t)N * net_policy_size(&arch), "logit", _i);
-    assert_near(fast.value, slow.value, (size_t)N * net_value_outputs(&arch), "value", _i);
+    assert_near(fast.policy, slow.policy, (size_t)N * net_policy_size(&arch), "logit", &arch, _i);
+    assert_near(fast.value, slow.value, (size_t)N * net_value_outputs(&arch), "value", &arch, _i);
     inference_destroy(inference);
     outputs_destroy(&fast);
     outputs_destroy(&slow);
@@ -313,8 +316,8 @@ START_TEST(extreme_values_saturate_without_nan)
     ck_assert_int_eq(inference_create(net, 1, &inference, &err), 0);
     inference_run(inference, planes, 1, NULL, fast.policy, fast.value);
     ck_assert_int_eq(reference_run(net, planes, 1, slow.policy, slow.value, &err), 0);
-    assert_near(fast.policy, slow.policy, net_policy_size(&arch), "logit", _i);
-    assert_near(fast.value, slow.value, net_value_outputs(&arch), "value", _i);
+    assert_near(fast.policy, slow.policy, net_policy_size(&arch), "logit", &arch, _i);
+    assert_near(fast.value, slow.value, net_value_outputs(&arch), "value", &arch, _i);
     if (arch.value == NET_VALUE_SCALAR) {
         ck_assert_float_eq(fast.value[0], sign);
     } else {
@@ -392,8 +395,8 @@ START_TEST(planes_of_one_value_are_what_the_reference_says)
     ck_assert_int_eq(reference_run(net, planes, 2, slow.policy, slow.value, &err), 0);
     ck_assert_int_eq(inference_create(net, 2, &inference, &err), 0);
     inference_run(inference, planes, 2, NULL, fast.policy, fast.value);
-    assert_near(fast.policy, slow.policy, 2 * net_policy_size(&arch), "logit", _i);
-    assert_near(fast.value, slow.value, 2 * net_value_outputs(&arch), "value", _i);
+    assert_near(fast.policy, slow.policy, 2 * net_policy_size(&arch), "logit", &arch, _i);
+    assert_near(fast.value, slow.value, 2 * net_value_outputs(&arch), "value", &arch, _i);
     inference_destroy(inference);
     outputs_destroy(&fast);
     outputs_destroy(&slow);

@@ -108,9 +108,50 @@ INLINE void outputs6(const vec *m, vec *ret)
     ret[5] = b + 32.0F * d + 0.03125F * f + m[7];
 }
 
+/* Both of F(7, 3): its points are those of F(6, 3) and a = 3/4. For all but a, B^T d is that of F(6, 3) over the
+ * differences d[i + 1] - a d[i]. */
+#define EXTRA_POINT 0.75F
+
+INLINE void points7(const vec *d, vec *ret)
+{
+    vec e[8];
+    UNROLL for (int i = 0; i < 8; i++)
+    {
+        e[i] = d[i + 1] - EXTRA_POINT * d[i];
+    }
+    points6(e, ret);
+    ret[8] = d[7] - d[1] + 5.25F * (d[3] - d[5]);
+}
+
+INLINE void outputs7(const vec *m, vec *ret)
+{
+    vec a = m[1] + m[2];
+    vec b = m[1] - m[2];
+    vec c = m[3] + m[4];
+    vec d = m[3] - m[4];
+    vec e = m[5] + m[6];
+    vec f = m[5] - m[6];
+    vec g = m[8];
+    ret[0] = m[0] + a + c + e + g;
+    g *= EXTRA_POINT;
+    ret[1] = b + 2.0F * d + 0.5F * f + g;
+    g *= EXTRA_POINT;
+    ret[2] = a + 4.0F * c + 0.25F * e + g;
+    g *= EXTRA_POINT;
+    ret[3] = b + 8.0F * d + 0.125F * f + g;
+    g *= EXTRA_POINT;
+    ret[4] = a + 16.0F * c + 0.0625F * e + g;
+    g *= EXTRA_POINT;
+    ret[5] = b + 32.0F * d + 0.03125F * f + g;
+    g *= EXTRA_POINT;
+    ret[6] = a + 64.0F * c + 0.015625F * e + g + m[7];
+}
+
 INLINE void points(int tile, const vec *d, vec *ret)
 {
-    if (tile == 6) {
+    if (tile == 7) {
+        points7(d, ret);
+    } else if (tile == 6) {
         points6(d, ret);
     } else {
         points4(d, ret);
@@ -119,7 +160,9 @@ INLINE void points(int tile, const vec *d, vec *ret)
 
 INLINE void outputs(int tile, const vec *m, vec *ret)
 {
-    if (tile == 6) {
+    if (tile == 7) {
+        outputs7(m, ret);
+    } else if (tile == 6) {
         outputs6(m, ret);
     } else {
         outputs4(m, ret);
@@ -282,7 +325,7 @@ INLINE void inverse(const float *m, size_t m_point, uint32_t vectors, const floa
         }                                                                                       \
     }
 
-TILE_FUNCTIONS(6x7, 6, 7, 6, 4)
+TILE_FUNCTIONS(6x7, 6, 7, 6, 7)
 TILE_FUNCTIONS(8x8, 8, 8, 4, 4)
 TILE_FUNCTIONS(any, (int)w->height, (int)w->width, 4, 4)
 

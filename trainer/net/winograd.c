@@ -12,6 +12,21 @@ static const double filter4[6][3] = {
     {1.0 / 24, -1.0 / 12, 1.0 / 6},
     {0, 0, 1},
 };
+/* F(7, 3) has the points of F(6, 3) and a = 3/4: its rows are those of F(6, 3) divided by (point - a), infinity's
+ * as it is, and a's 1, a, a^2 divided by the product of (a - point) over the other finite points. */
+#define A       0.75
+#define PRODUCT (A * (A * A - 1.0) * (A * A - 4.0) * (A * A - 0.25))
+static const double filter7[9][3] = {
+    {1 / (0 - A), 0, 0},
+    {-2.0 / 9 / (1 - A), -2.0 / 9 / (1 - A), -2.0 / 9 / (1 - A)},
+    {-2.0 / 9 / (-1 - A), 2.0 / 9 / (-1 - A), -2.0 / 9 / (-1 - A)},
+    {1.0 / 90 / (2 - A), 1.0 / 45 / (2 - A), 2.0 / 45 / (2 - A)},
+    {1.0 / 90 / (-2 - A), -1.0 / 45 / (-2 - A), 2.0 / 45 / (-2 - A)},
+    {32.0 / 45 / (0.5 - A), 16.0 / 45 / (0.5 - A), 8.0 / 45 / (0.5 - A)},
+    {32.0 / 45 / (-0.5 - A), -16.0 / 45 / (-0.5 - A), 8.0 / 45 / (-0.5 - A)},
+    {0, 0, 1},
+    {1 / PRODUCT, A / PRODUCT, A *A / PRODUCT},
+};
 static const double filter6[8][3] = {
     {1, 0, 0},
     {-2.0 / 9, -2.0 / 9, -2.0 / 9},
@@ -30,6 +45,7 @@ void winograd_init(struct winograd *w, uint32_t height, uint32_t width)
     if (height == 6 && width == 7) {
         w->shape = WINOGRAD_6X7;
         w->tile_height = 6;
+        w->tile_width = 7;
     } else if (height == 8 && width == 8) {
         w->shape = WINOGRAD_8X8;
     }
@@ -41,7 +57,7 @@ void winograd_init(struct winograd *w, uint32_t height, uint32_t width)
 
 static const double (*filter_of(uint32_t tile))[3]
 {
-    return tile == 6 ? filter6 : filter4;
+    return tile == 7 ? filter7 : tile == 6 ? filter6 : filter4;
 }
 
 void winograd_filter(const struct winograd *w, const float filter[9], double scale,

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 enum {
-    WINOGRAD_MAX_TILE = 6,
+    WINOGRAD_MAX_TILE = 7,
     WINOGRAD_MAX_POINTS = (WINOGRAD_MAX_TILE + 2) * (WINOGRAD_MAX_TILE + 2)
 };
 
@@ -17,7 +17,7 @@ enum winograd_shape { WINOGRAD_6X7, WINOGRAD_8X8, WINOGRAD_ANY, WINOGRAD_SHAPES 
 struct winograd {
     enum winograd_shape shape;
     uint32_t height, width;           /* of the board */
-    uint32_t tile_height, tile_width; /* outputs of a tile: 4 or 6 */
+    uint32_t tile_height, tile_width; /* outputs of a tile: 4, 6 or 7 */
     uint32_t tiles_down, tiles_across, tiles;
     uint32_t points; /* (tile_height + 2) * (tile_width + 2) */
 };
