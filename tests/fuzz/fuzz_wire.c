@@ -1,9 +1,10 @@
-/* What a child may say to its daemon. The first byte chooses the role (worker, training, match) and the size of the
+/* What a child may say to its daemon. The first byte chooses the role (worker, training, suites, match) and the size of the
  * pieces in which the bytes come; the rest is what it writes. The daemon is the real one but for its processes and its
  * thread: tasks are applied to a real store between messages, and rolled back at the end. */
 #include "tests/fuzz/fuzz.h"
 
 #include "daemon/daemon_internal.h"
+#include "storage/store_matches.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -112,6 +113,10 @@ static struct store *open_store(void)
     FUZZ_CHECK(store_open(path, STORE_CREATE, &store, &err) == 0);
     memset(net.sha256, '0', RECORD_SHA256_BYTES - 1);
     (void)snprintf(net.file, sizeof(net.file), "nets/%s.safetensors", net.sha256);
+    FUZZ_CHECK(store_add_net(store, &net, &id, &err) == 0);
+    (void)snprintf(net.line, sizeof(net.line), "uniform");
+    memset(net.sha256, '2', RECORD_SHA256_BYTES - 1);
+    (void)snprintf(net.file, sizeof(net.file), "nets/%s.safetensors", net.sha256);
     FUZZ_CHECK(store_add_net(store, &net, &id, &err) == 0 && store_commit(store, &err) == 0);
     return store;
 }
@@ -136,6 +141,22 @@ static void begin_training(struct daemon *d, struct store *store)
                                  .q_kind = "root",
                                  .settings = strdup("{}")};
     FUZZ_CHECK(store_begin_training(store, t, &d->training.row.id, &err) == 0);
+}
+
+/* Of the first net against the other one, with pairs to come. */
+static void begin_match(struct daemon *d, struct store *store)
+{
+    struct error err = {.text = ""};
+    const struct store_match match = {.net_a = d->net.id,
+                                      .net_b = d->net.id + 1,
+                                      .nodes = 800,
+                                      .planned_pairs = 4,
+                                      .started_at = 1,
+                                      .settings = (char[]){"{}"}};
+
+    d->evaluation.kind = EVALUATION_MATCH;
+    d->evaluation.net_id = d->net.id;
+    FUZZ_CHECK(store_begin_match(store, &match, &d->evaluation.match.id, &err) == 0);
 }
 
 static struct daemon *make_daemon(uv_loop_t *loop, struct store *store)
@@ -240,14 +261,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     struct daemon *d = make_daemon(&loop, store);
-    const enum supervisor_role roles[] = {ROLE_WORKER, ROLE_TRAIN, ROLE_MATCH};
-    say(d, roles[data[0] % 3], data + 1, size - 1, 1 + (size_t)data[0] / 3 * 37, store);
+    const enum supervisor_role roles[] = {ROLE_WORKER, ROLE_TRAIN, ROLE_MATCH, ROLE_MATCH};
+    if (data[0] % 4 == 3) {
+        begin_match(d, store);
+    }
+    say(d, roles[data[0] % 4], data + 1, size - 1, 1 + (size_t)data[0] / 4 * 49, store);
     char *status = daemon_status(d);
     json_t *json = status == NULL ? NULL : json_loads(status, 0, NULL);
     FUZZ_CHECK(json != NULL);
     json_decref(json);
     free(status);
-    daemon_supervisor_callbacks.ended(roles[data[0] % 3], 0, false, false, "it ended", d);
+    daemon_supervisor_callbacks.ended(roles[data[0] % 4], 0, false, false, "it ended", d);
     apply_tasks(store);
     if (size % 16 == 0) { /* slow */
         FUZZ_CHECK(store_check_tallies(store, &err) == 0);

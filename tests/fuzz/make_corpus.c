@@ -238,6 +238,56 @@ static void say_suite(void)
     put_frame(&message.base);
 }
 
+static void say_match(void)
+{
+    Qzd__FromChild message = QZD__FROM_CHILD__INIT;
+    Qzd__MatchPair pair = QZD__MATCH_PAIR__INIT;
+    Qzd__MatchResult result = QZD__MATCH_RESULT__INIT;
+    Qzd__Game games[2] = {QZD__GAME__INIT, QZD__GAME__INIT};
+    Qzd__Game *list[2] = {&games[0], &games[1]};
+    Qzd__GameStart starts[2];
+    Qzd__GameEnd ends[2];
+    Qzd__Position positions[2][2];
+    Qzd__Position *moves[2][2] = {{&positions[0][0], &positions[0][1]},
+                                  {&positions[1][0], &positions[1][1]}};
+    Qzd__Search circumstances;
+    struct record_start start;
+    struct record_position position[2] = {make_position(0), make_position(1)};
+
+    record_search_to_message(&search, &circumstances);
+    for (int i = 0; i < 2; i++) {
+        make_start(i == 0 ? uid : other_uid, &start);
+        start.kind = GAME_MATCH;
+        record_start_to_message(&start, &starts[i]);
+        starts[i].uid = (char *)(i == 0 ? uid : other_uid);
+        record_end_to_message(starts[i].uid, &end_of_two, &ends[i]);
+        for (int ply = 0; ply < 2; ply++) {
+            record_position_to_message(starts[i].uid, &position[ply], &positions[i][ply]);
+            positions[i][ply].search = &circumstances;
+        }
+        games[i].start = &starts[i];
+        games[i].end = &ends[i];
+        games[i].n_positions = 2;
+        games[i].positions = moves[i];
+    }
+    pair.match_id = 1;
+    pair.n_half_points = pair.n_fingerprints = pair.n_games = 2;
+    pair.half_points = (uint32_t[]){2, 0};
+    pair.fingerprints = (uint64_t[]){5, 6};
+    pair.games = list;
+    message.what_case = QZD__FROM_CHILD__WHAT_MATCH_PAIR;
+    message.match_pair = &pair;
+    put_frame(&message.base);
+    result.match_id = 1;
+    result.verdict = (char *)"counts";
+    result.elo = 12;
+    result.elo_error = 30;
+    result.pairs = 1;
+    message.what_case = QZD__FROM_CHILD__WHAT_MATCH_RESULT;
+    message.match_result = &result;
+    put_frame(&message.base);
+}
+
 static void wire(void)
 {
     begin(0);
@@ -247,7 +297,7 @@ static void wire(void)
     say_position(uid, 1, false);
     say_end(uid);
     save("wire", "game");
-    begin(255);
+    begin(252);
     say_start(uid);
     say_position(uid, 0, true);
     say_position(uid, 0, true);
@@ -266,6 +316,14 @@ static void wire(void)
     say_hello();
     say_suite();
     save("wire", "suite");
+    begin(255);
+    say_match();
+    save("wire", "match");
+    begin(3);
+    say_match();
+    say_others();
+    say_suite();
+    save("wire", "match-and-others");
 }
 
 /* ---- commands ---- */
