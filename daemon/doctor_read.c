@@ -102,7 +102,7 @@ static int find_horizon(const struct doctor_source *source, struct horizon *ret,
     bool now = source->generation < 0;
     int r = prepare(db,
                     now ? "SELECT generation, id, created_at FROM nets WHERE line = 'main' AND "
-                          "state <> 'rejected' ORDER BY generation DESC LIMIT 1"
+                          "state NOT IN ('rejected', 'candidate') ORDER BY generation DESC LIMIT 1"
                         : "SELECT generation, id, created_at FROM nets WHERE line = 'main' AND "
                           "state <> 'rejected' AND generation = ?1",
                     source->generation, 0, &statement, err);
@@ -236,10 +236,12 @@ static int read_rejected(struct sqlite3 *db, const struct horizon *horizon,
 {
     sqlite3_stmt *s = NULL;
     bool now = true;
-    int r = prepare(db,
-                    "SELECT state = 'rejected' FROM nets WHERE line = 'main' AND created_at <= ?1 "
-                    "ORDER BY id DESC LIMIT ?2",
-                    horizon->at, REJECTED, &s, err);
+    int r =
+        prepare(db,
+                "SELECT state = 'rejected' FROM nets WHERE line = 'main' AND state <> 'candidate' "
+                "AND created_at <= ?1 "
+                "ORDER BY id DESC LIMIT ?2",
+                horizon->at, REJECTED, &s, err);
 
     while (r == 0 && sqlite3_step(s) == SQLITE_ROW) {
         bool rejected = sqlite3_column_int(s, 0) != 0;

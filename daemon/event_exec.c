@@ -153,6 +153,9 @@ static void tell_end(struct event_exec *exec)
 static void finish_run(struct event_exec *exec)
 {
     if (!uv_is_closing((uv_handle_t *)&exec->timer)) {
+        if (exec->timed_out) {
+            (void)kill(-exec->process.pid, SIGKILL); /* whoever is left */
+        }
         tell_end(exec);
         close_run(exec);
     }
@@ -170,8 +173,8 @@ static void on_ended(uv_process_t *process, int64_t status, int signal)
     exec->exited = true;
     exec->status = status;
     exec->signal = signal;
-    if (exec->timed_out) {
-        (void)kill(-process->pid, SIGKILL); /* what it left behind, it was told to end */
+    if (exec->timed_out && uv_is_active((uv_handle_t *)&exec->timer)) {
+        return; /* what it started was told to end too and has its grace */
     }
     /* Its last words may still be in the pipe; what it started may hold that open for ever. */
     (void)uv_timer_start(&exec->timer, on_drained, DRAIN_MS, 0);
@@ -217,6 +220,9 @@ static void on_grace_over(uv_timer_t *timer)
     struct event_exec *exec = timer->data;
 
     (void)kill(-exec->process.pid, SIGKILL);
+    if (exec->exited) {
+        finish_run(exec);
+    }
 }
 
 static void on_time_over(uv_timer_t *timer)

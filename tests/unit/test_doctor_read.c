@@ -7,7 +7,7 @@
 
 #include <sys/stat.h>
 
-enum { GAMES = 60, PLIES = 6 };
+enum { GAMES = 60, PLIES = 8 };
 
 static struct fixture fixture;
 static struct fixture *f = &fixture;
@@ -107,8 +107,17 @@ START_TEST(moves_of_an_opening_and_moves_that_were_played_are_the_same_game)
     ck_assert_double_eq_tol(figures->games.first_prefixes, 1.0 / GAMES, 1e-9);
     ck_assert_double_eq(figures->games.common_prefix, 1);
     ck_assert_uint_eq(figures->games.from_start, 0);
+    sql("UPDATE positions SET action = game_id % 3 WHERE ply = 6"); /* behind the first eight */
+    ck_ok(read_figures(-1, NULL));
+    ck_assert_double_eq_tol(figures->games.distinct, 3.0 / GAMES, 1e-9);
+    ck_assert_double_eq_tol(figures->games.prefixes, 1.0 / GAMES, 1e-9);
+    sql("UPDATE positions SET action = game_id % 3 WHERE ply = 5"); /* the eighth, after 44 */
+    ck_ok(read_figures(-1, NULL));
+    ck_assert_double_eq_tol(figures->games.prefixes, 3.0 / GAMES, 1e-9);
+    sql("UPDATE positions SET action = 5 WHERE ply = 6; UPDATE positions SET action = 3 WHERE ply "
+        "= 5");
     /* One of them begins at the usual start with 4, 4 (columns 3, 3) as its first moves. */
-    sql("UPDATE games SET opening = '', plies = 8 WHERE id = 1");
+    sql("UPDATE games SET opening = '', plies = 10 WHERE id = 1");
     sql("UPDATE positions SET ply = ply + 20 WHERE game_id = 1");
     sql("UPDATE positions SET ply = ply - 18 WHERE game_id = 1");
     sql("INSERT INTO positions(game_id, ply, search_id, action, q, z, nodes, kind) VALUES"
@@ -172,22 +181,25 @@ START_TEST(newest_nets_file_is_compared_with_what_was_recorded)
     ck_assert_uint_eq(figures->net.positions, DOCTOR_COMPARED);
     ck_assert_double_gt(figures->net.difference, 0.001);
 
-    struct doctor_sampled *one = calloc(1, sizeof *one);
+    /* A position and its mirror image, of which the net is shown one. */
+    struct doctor_sampled *two = calloc(1, sizeof *two);
     struct doctor_net compared = {.trouble = ""};
-    struct evaluation evaluation;
-    uint16_t legal[GAME_MAX_LEGAL];
-    const char *why = NULL;
-    one->n = 1;
-    ck_assert(
-        game->init(&one->states[0], "112", &why)); /* whose canonical image is its mirror image */
     ck_ok(evaluator_create(game, net, 1, &evaluator, &f->err));
-    const struct evaluator_request request = {
-        .state = &one->states[0], .n_legal = game->legal(&one->states[0], legal), .legal = legal};
-    evaluator_run(evaluator, &request, 1, &evaluation);
-    one->v[0] = evaluation.v;
+    for (two->n = 0; two->n < 2; two->n++) {
+        struct evaluation evaluation;
+        uint16_t legal[GAME_MAX_LEGAL];
+        const char *why = NULL;
+        void *state = &two->states[two->n];
+        ck_assert(game->init(state, two->n == 0 ? "112" : "776", &why));
+        const struct evaluator_request request = {
+            .state = state, .n_legal = game->legal(state, legal), .legal = legal};
+        evaluator_run(evaluator, &request, 1, &evaluation);
+        two->v[two->n] = evaluation.v;
+    }
+    ck_assert(game->is_canonical(&two->states[0]) != game->is_canonical(&two->states[1]));
     snprintf(text, sizeof text, "%s/%s.safetensors", folder, sha256);
-    doctor_net_compare(game, text, one, &compared);
-    ck_assert_uint_eq(compared.positions, 1);
+    doctor_net_compare(game, text, two, &compared);
+    ck_assert_uint_eq(compared.positions, 2);
     ck_assert_double_lt(compared.difference, 1e-5);
 
     ck_assert_int_eq(truncate(text, 1000), 0); /* damaged meanwhile */
@@ -203,7 +215,7 @@ START_TEST(newest_nets_file_is_compared_with_what_was_recorded)
     rmdir(folder);
     evaluator_destroy(evaluator);
     net_destroy(net);
-    free(one);
+    free(two);
 }
 END_TEST
 

@@ -207,6 +207,17 @@ START_TEST(command_that_ends_on_sigterm_is_not_waited_for_longer)
 }
 END_TEST
 
+START_TEST(what_it_started_may_end_on_sigterm_by_itself)
+{
+    use_script("(trap 'sleep 0.5; echo ended >> $out; exit 0' TERM; sleep 1000 & wait) &\nwait",
+               NULL, 1);
+    put("x", "");
+    run_out();
+    ck_assert_str_eq(said(), "ended\n");
+    ck_assert_uint_eq(scene.n_troubles, 1);
+}
+END_TEST
+
 START_TEST(flood_runs_one_at_a_time_and_counts_what_it_drops)
 {
     char what[32];
@@ -232,6 +243,9 @@ START_TEST(flood_runs_one_at_a_time_and_counts_what_it_drops)
     run_out();
     snprintf(what, sizeof(what), "after %d\n", 1000 - EVENT_EXEC_QUEUE - 1);
     ck_assert_msg(strstr(said(), what) != NULL, "%s", said());
+    put("at last", "");
+    run_out();
+    ck_assert_msg(strstr(said(), "at last 0\n") != NULL, "%s", said()); /* it has been told */
 }
 END_TEST
 
@@ -306,6 +320,7 @@ int main(void)
     tcase_add_test(tests, program_that_is_not_there_is_told);
     tcase_add_test(tests, command_that_hangs_is_ended_with_all_that_it_started);
     tcase_add_test(tests, command_that_ends_on_sigterm_is_not_waited_for_longer);
+    tcase_add_test(tests, what_it_started_may_end_on_sigterm_by_itself);
     tcase_add_test(tests, flood_runs_one_at_a_time_and_counts_what_it_drops);
     tcase_add_test(tests, command_that_reads_nothing_and_says_much_is_no_trouble);
     tcase_add_test(tests, what_it_leaves_behind_with_its_stderr_open_does_not_hold_the_next_one_up);
