@@ -1,9 +1,8 @@
 /* replay: recorded games played again, every number compared. It reads the store and the nets itself, beside a
  * daemon or without one, as analyse does. */
-#include "daemon/qzctl_games.h"
+#include "daemon/qzctl_replay.h"
 
-#include "daemon/recorded_games.h"
-#include "daemon/table.h"
+#include "daemon/qzctl_games.h"
 #include "trainer/net/blas.h"
 #include "trainer/net/inference.h"
 
@@ -19,7 +18,6 @@ enum {
     CACHE_ENTRIES = 1 << 18,
     CHUNK = 256,          /* games in memory at a time */
     SAID_BY_DEFAULT = 20, /* differences */
-    MAX_SAID = 100000,
 };
 
 enum {
@@ -30,52 +28,6 @@ enum {
     OPTION_EXACT,
     OPTION_TOLERANCE,
     OPTION_DIFFERENCES,
-};
-
-struct replay_options {
-    bool all, exact;
-    int64_t last;     /* 0: not given */
-    int64_t from, to; /* seq; 0: not given */
-    uint32_t said;
-    struct replay_tolerance tolerance;
-};
-
-/* A difference that is going to be told. */
-struct noted {
-    uint32_t game; /* index of the chunk's games */
-    int32_t ply;
-    uint32_t nth; /* as it came: keeps the order of a position's fields */
-    char field[24], recorded[REPLAY_VALUE_TEXT], replayed[REPLAY_VALUE_TEXT];
-};
-
-/* Who recorded, and how many positions. */
-struct program {
-    char *build;
-    char *kernel;
-    uint64_t positions;
-};
-
-struct replaying {
-    struct qzctl *qzctl;
-    const struct replay_options *options;
-    struct store *store;
-    const struct game *game; /* NULL: not known yet */
-    struct replay *replay;
-    struct recorded_games games; /* of the chunk */
-    uint32_t *indices;           /* [CHUNK] of the chunk's games that are replayed */
-    struct replay_game *replay_games;
-    bool progress;      /* on standard error, a terminal */
-    uint64_t done_base; /* positions of the chunks before */
-    uint64_t n_differences, skipped;
-    struct noted *noted; /* of the chunk */
-    uint32_t n_noted;
-    uint32_t n_said;
-    bool no_memory;
-    json_t *differences; /* with --json */
-    struct program *programs;
-    size_t n_programs;
-    struct replay_counts counts;
-    struct timespec began;
 };
 
 static int take_count(const char *name, const char *value, int64_t *ret)
@@ -108,7 +60,7 @@ static int take_option(int option, const char *value, void *context)
         options->tolerance.search = x;
         return 0;
     default:
-        if (qzctl_number("--differences", value, 0, MAX_SAID, &n) != 0) {
+        if (qzctl_number("--differences", value, 0, REPLAY_MAX_SAID, &n) != 0) {
             return -1;
         }
         options->said = (uint32_t)n;
@@ -198,87 +150,6 @@ static int bring_net(const char *sha256, struct net **ret, void *context, struct
     return code;
 }
 
-static void clear_progress(const struct replaying *r)
-{
-    if (r->progress) {
-        fputs("\r\033[K", stderr);
-    }
-}
-
-static void take_difference(const struct replay_difference *difference, void *context)
-{
-    struct replaying *r = context;
-    r->n_differences++;
-    if (r->n_noted >= MAX_SAID) {
-        return;
-    }
-    if ((r->n_noted & (r->n_noted - 1)) == 0) { /* room for the next power of two */
-        size_t room = r->n_noted == 0 ? 1 : 2 * (size_t)r->n_noted;
-        struct noted *noted = reallocarray(r->noted, room, sizeof *noted);
-        if (noted == NULL) {
-            r->no_memory = true;
-            return;
-        }
-        r->noted = noted;
-    }
-    struct noted *noted = &r->noted[r->n_noted];
-    *noted = (struct noted){
-        .game = r->indices[difference->game], .ply = difference->ply, .nth = r->n_noted};
-    snprintf(noted->field, sizeof noted->field, "%s", difference->field);
-    snprintf(noted->recorded, sizeof noted->recorded, "%s", difference->recorded);
-    snprintf(noted->replayed, sizeof noted->replayed, "%s", difference->replayed);
-    r->n_noted++;
-}
-
-static int by_place(const void *a, const void *b)
-{
-    const struct noted *x = a;
-    const struct noted *y = b;
-    if (x->game != y->game) {
-        return x->game < y->game ? -1 : 1;
-    }
-    if (x->ply != y->ply) {
-        return x->ply < y->ply ? -1 : 1;
-    }
-    return x->nth < y->nth ? -1 : 1;
-}
-
-static void put_difference(struct replaying *r, const struct noted *noted)
-{
-    const struct store_game *game = &r->games.games[noted->game].game;
-    if (r->qzctl->json) {
-        json_t *ply = noted->ply == REPLAY_WHOLE_GAME ? json_null() : json_integer(noted->ply);
-        json_t *object = json_pack("{s:I, s:s, s:o, s:s, s:s, s:s}", "game", (json_int_t)game->id,
-                                   "uid", game->uid, "ply", ply, "field", noted->field, "recorded",
-                                   noted->recorded, "replayed", noted->replayed);
-        (void)json_array_append_new(r->differences, object);
-        return;
-    }
-    printf("game %lld (%.8s)", (long long)game->id, game->uid);
-    if (noted->ply != REPLAY_WHOLE_GAME) {
-        printf(", ply %d", noted->ply);
-    }
-    printf(": %s: recorded ", noted->field);
-    table_put_safe(noted->recorded, stdout);
-    printf(", again ");
-    table_put_safe(noted->replayed, stdout);
-    putchar('\n');
-}
-
-/* In the order of games and plies, as many as are wanted. */
-static void put_differences(struct replaying *r)
-{
-    clear_progress(r);
-    if (r->n_noted > 0) {
-        qsort(r->noted, r->n_noted, sizeof *r->noted, by_place);
-    }
-    for (uint32_t i = 0; i < r->n_noted && r->n_said < r->options->said; i++) {
-        put_difference(r, &r->noted[i]);
-        r->n_said++;
-    }
-    r->n_noted = 0;
-}
-
 static bool show_progress(uint64_t done, uint64_t positions, void *context)
 {
     struct replaying *r = context;
@@ -314,11 +185,6 @@ static struct program *program_of(struct replaying *r, const struct recorded_sea
     }
     r->n_programs++;
     return program;
-}
-
-static bool is_this_program(const char *build, const char *kernel)
-{
-    return strcmp(build, QZD_BUILD) == 0 && strcmp(kernel, inference_kernel()) == 0;
 }
 
 static bool net_is_there(const struct replaying *r, const struct recorded_search *search)
@@ -385,14 +251,14 @@ static int64_t choose_games(struct replaying *r)
         nets_there[i] = net_is_there(r, &r->games.searches[i]);
         r->games.replay_searches[i].bits =
             r->options->exact ||
-            is_this_program(r->games.searches[i].build, r->games.searches[i].kernel);
+            qzctl_replay_is_this(r->games.searches[i].build, r->games.searches[i].kernel);
     }
     for (uint32_t i = 0; i < r->games.n; i++) {
         char text[128];
         const struct recorded_game *game = &r->games.games[i];
         const char *why = why_not(r, game, nets_there, text);
         if (why != NULL) {
-            clear_progress(r);
+            qzctl_replay_clear_progress(r);
             fprintf(stderr, "qzctl: game %lld is left out: %s\n", (long long)game->game.id, why);
             r->skipped++;
             continue;
@@ -411,7 +277,7 @@ static int64_t choose_games(struct replaying *r)
 static int replay_chunk(struct replaying *r, const int64_t *ids, uint32_t n)
 {
     struct error err = {""};
-    const struct replay_callbacks callbacks = {bring_net, take_difference, show_progress, r};
+    const struct replay_callbacks callbacks = {bring_net, qzctl_replay_note, show_progress, r};
     int code = recorded_games_read(r->store, ids, n, &r->games, &err) < 0
                    ? qzctl_fail("%s", err.text)
                    : begin_replay(r);
@@ -422,7 +288,7 @@ static int replay_chunk(struct replaying *r, const int64_t *ids, uint32_t n)
         } else if (replay_run(r->replay, r->games.replay_searches, r->games.n_searches,
                               r->replay_games, (uint32_t)chosen, &callbacks, &r->counts,
                               &err) < 0) {
-            clear_progress(r);
+            qzctl_replay_clear_progress(r);
             code = qzctl_fail("%s", err.text);
         }
     }
@@ -435,101 +301,12 @@ static int replay_chunk(struct replaying *r, const int64_t *ids, uint32_t n)
         }
     }
     if (code == QZCTL_OK) {
-        put_differences(r);
+        qzctl_replay_put_differences(r);
         code = r->no_memory ? qzctl_fail("out of memory") : QZCTL_OK;
     }
     r->done_base = r->counts.positions;
     recorded_games_finish(&r->games);
     return code;
-}
-
-/* ---- the outcome ---- */
-
-static double seconds_since(const struct timespec *began)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)(now.tv_sec - began->tv_sec) + (double)(now.tv_nsec - began->tv_nsec) / 1e9;
-}
-
-static json_t *counts_json(uint64_t n, uint64_t identical, uint64_t close, uint64_t different)
-{
-    return json_pack("{s:I, s:I, s:I, s:I}", "n", (json_int_t)n, "identical", (json_int_t)identical,
-                     "close", (json_int_t)close, "different", (json_int_t)different);
-}
-
-static int put_summary_json(const struct replaying *r)
-{
-    const struct replay_counts *counts = &r->counts;
-    json_t *recorded_by = json_array();
-    for (size_t i = 0; i < r->n_programs; i++) {
-        const struct program *program = &r->programs[i];
-        (void)json_array_append_new(
-            recorded_by, json_pack("{s:s, s:s, s:I, s:b}", "build", program->build, "kernel",
-                                   program->kernel, "positions", (json_int_t)program->positions,
-                                   "this", is_this_program(program->build, program->kernel)));
-    }
-    json_t *object = json_pack(
-        "{s:o, s:o, s:I, s:o, s:s, s:s, s:{s:f, s:f}, s:I, s:O, s:I, s:f}", "games",
-        counts_json(counts->games, counts->games_identical, counts->games_close,
-                    counts->games_different),
-        "positions",
-        counts_json(counts->positions, counts->identical, counts->close, counts->different),
-        "left_out", (json_int_t)r->skipped, "recorded_by", recorded_by, "build", QZD_BUILD,
-        "kernel", inference_kernel(), "tolerance", "net", r->options->tolerance.net, "search",
-        r->options->tolerance.search, "n_differences", (json_int_t)r->n_differences, "differences",
-        r->differences, "evaluations", (json_int_t)counts->evaluations, "seconds",
-        seconds_since(&r->began));
-    char *text = object == NULL ? NULL : json_dumps(object, JSON_REAL_PRECISION(9));
-    int code = text == NULL ? qzctl_fail("out of memory") : qzctl_put_json(text);
-    free(text);
-    json_decref(object);
-    return code;
-}
-
-static int put_summary(const struct replaying *r)
-{
-    const struct replay_counts *counts = &r->counts;
-    if (r->n_differences > r->n_said) {
-        printf("... and %llu more differences (--differences N)\n",
-               (unsigned long long)(r->n_differences - r->n_said));
-    }
-    bool others = false;
-    for (size_t i = 0; i < r->n_programs; i++) {
-        const struct program *program = &r->programs[i];
-        if (!is_this_program(program->build, program->kernel)) {
-            others = true;
-            printf("%llu positions were recorded by build %s, kernel %s\n",
-                   (unsigned long long)program->positions, program->build, program->kernel);
-        }
-    }
-    if (others) {
-        printf("this is build %s, kernel %s", QZD_BUILD, inference_kernel());
-        if (r->options->exact) {
-            printf("; all bits were compared\n");
-        } else {
-            printf(":\nv and v_d were compared within %g, q and d within %g; visits and moves may "
-                   "differ\n",
-                   r->options->tolerance.net, r->options->tolerance.search);
-        }
-    }
-    printf("%llu game%s, %llu positions in %.1f s: ", (unsigned long long)counts->games,
-           counts->games == 1 ? "" : "s", (unsigned long long)counts->positions,
-           seconds_since(&r->began));
-    if (counts->games_identical == counts->games) {
-        printf("identical\n");
-    } else {
-        printf("%llu games identical, %llu within the tolerance, %llu different\n",
-               (unsigned long long)counts->games_identical, (unsigned long long)counts->games_close,
-               (unsigned long long)counts->games_different);
-        printf("of the positions %llu identical, %llu within the tolerance, %llu different\n",
-               (unsigned long long)counts->identical, (unsigned long long)counts->close,
-               (unsigned long long)counts->different);
-    }
-    if (r->skipped > 0) {
-        printf("%llu games were left out\n", (unsigned long long)r->skipped);
-    }
-    return qzctl_flush();
 }
 
 static int replay_all(struct replaying *r, const struct ids *ids)
@@ -546,9 +323,9 @@ static int replay_all(struct replaying *r, const struct ids *ids)
         size_t n = ids->n - i < CHUNK ? ids->n - i : CHUNK;
         code = replay_chunk(r, ids->ids + i, (uint32_t)n);
     }
-    clear_progress(r);
+    qzctl_replay_clear_progress(r);
     if (code == QZCTL_OK) {
-        code = r->qzctl->json ? put_summary_json(r) : put_summary(r);
+        code = r->qzctl->json ? qzctl_replay_put_json(r) : qzctl_replay_put_text(r);
     }
     return code;
 }

@@ -176,7 +176,7 @@ static void all_identical(struct recording *recording)
     ck_assert_uint_eq(counts.games, recording->n);
     ck_assert_uint_eq(counts.games_identical, recording->n);
     ck_assert_uint_eq(counts.identical, counts.positions);
-    ck_assert_uint_gt(counts.positions, 5 * recording->n);
+    ck_assert_uint_gt(counts.positions, 5 * (uint64_t)recording->n);
     ck_assert_uint_gt(counts.evaluations, counts.positions);
 }
 
@@ -215,8 +215,9 @@ static struct recording *record_with(struct selfplay_settings settings, uint32_t
         (void)step(worker);
         if (i % 150 == 0 && i / 150 <= swaps) {
             uint32_t swap = i / 150;
+            uint32_t step_of_cpuct = swap / 2;
             set_net(worker, nets[swap % 2], swap % 2 == 0 ? "a" : "b");
-            settings.search.cpuct = 1.5F + 0.25F * (float)(swap / 2);
+            settings.search.cpuct = 1.5F + 0.25F * (float)step_of_cpuct;
             set_settings(worker, &settings);
         }
     }
@@ -563,59 +564,6 @@ START_TEST(within_the_tolerance_is_close_and_beyond_it_is_different)
 }
 END_TEST
 
-static int n_said;
-static void count_said(const char *field, const char *recorded, const char *replayed, void *context)
-{
-    (void)recorded;
-    (void)replayed;
-    ck_assert_str_eq(field, context);
-    n_said++;
-}
-
-START_TEST(search_that_went_another_way_is_judged_by_its_value_alone)
-{
-    struct record_position a = {.action = 1,
-                                .best_action = 1,
-                                .q = 0.25F,
-                                .d = 0.5F,
-                                .m = NAN,
-                                .nodes = 40,
-                                .proven = PROVEN_NONE};
-    struct record_position b = a;
-    struct policy_entry entries[] = {{1, 30}, {2, 9}};
-    a.policy_bytes = (uint16_t)policy_encode(entries, 2, a.policy);
-    entries[0].visits = 29;
-    entries[1].visits = 10;
-    b.policy_bytes = (uint16_t)policy_encode(entries, 2, b.policy);
-    b.action = 2;
-    b.q = 0.259F;
-    b.greedy_q = 0.9F;
-    n_said = 0;
-    ck_assert_int_eq(replay_compare(&a, &b, &replay_tolerance_default, count_said, ""),
-                     REPLAY_CLOSE);
-    b.q = 0.261F;
-    ck_assert_int_eq(replay_compare(&a, &b, &replay_tolerance_default, count_said, "q"),
-                     REPLAY_DIFFERENT);
-    b.proven = 1; /* a proof that the other search did not come to may be far from its mean */
-    b.q = 1.0F;
-    ck_assert_int_eq(replay_compare(&a, &b, &replay_tolerance_default, count_said, ""),
-                     REPLAY_CLOSE);
-    a.proven = -1;
-    a.q = 1.0F;
-    ck_assert_int_eq(replay_compare(&a, &b, &replay_tolerance_default, count_said, "proven"),
-                     REPLAY_DIFFERENT);
-    ck_assert_int_eq(n_said, 2);
-    b = a;
-    b.kind = POSITION_FAST; /* drawn from the seed alone */
-    ck_assert_int_eq(replay_compare(&a, &b, &replay_tolerance_default, count_said, "kind"),
-                     REPLAY_DIFFERENT);
-    b = a;
-    b.v = NAN;
-    ck_assert_int_eq(replay_compare(&a, &b, &replay_tolerance_default, count_said, "v"),
-                     REPLAY_DIFFERENT);
-}
-END_TEST
-
 int main(void)
 {
     Suite *suite = suite_create("replay");
@@ -632,7 +580,6 @@ int main(void)
     tcase_add_test(tests, another_seed_net_or_setting_is_not_taken_for_the_recorded_one);
     tcase_add_test(tests, missing_net_or_a_stop_ends_the_replay_which_can_be_asked_again);
     tcase_add_test(tests, within_the_tolerance_is_close_and_beyond_it_is_different);
-    tcase_add_test(tests, search_that_went_another_way_is_judged_by_its_value_alone);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
