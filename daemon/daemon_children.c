@@ -168,11 +168,29 @@ static void keep_record(struct daemon *d, uint32_t index, Qzd__FromChild *messag
     }
 }
 
+/* Nothing of it is kept; the game goes on from its known moves in a new worker. */
+static void refuse_record(struct daemon *d, uint32_t index, const struct active_game *game,
+                          Qzd__FromChild *message, const struct error *err)
+{
+    d->refused++;
+    if (daemon_may_say(d, ROLE_WORKER, index)) {
+        daemon_note(d, SEVERITY_ERROR, "record refused",
+                    "worker %u, game %s: %s; the worker is killed", index, game->uid, err->text);
+    }
+    qzd__from_child__free_unpacked(message, NULL);
+    supervisor_kill(d->supervisor, ROLE_WORKER, index);
+}
+
 static void take_start(struct daemon *d, uint32_t index, struct active_game *game,
                        Qzd__FromChild *message)
 {
     if (game->started) { /* its worker died between its start and its first position */
         qzd__from_child__free_unpacked(message, NULL);
+        return;
+    }
+    struct error err = {.text = ""};
+    if (game_rules_start(game, d->game, message->start, &err) < 0) {
+        refuse_record(d, index, game, message, &err);
         return;
     }
     game->started = true;
@@ -200,19 +218,6 @@ static bool complete_search(struct worker_view *worker, Qzd__Position *position)
         position->search = qzd__search__unpack(NULL, worker->search_size, worker->search);
     }
     return position->search != NULL;
-}
-
-/* Nothing of it is kept; the game goes on from its known moves in a new worker. */
-static void refuse_record(struct daemon *d, uint32_t index, const struct active_game *game,
-                          Qzd__FromChild *message, const struct error *err)
-{
-    d->refused++;
-    if (daemon_may_say(d, ROLE_WORKER, index)) {
-        daemon_note(d, SEVERITY_ERROR, "record refused",
-                    "worker %u, game %s: %s; the worker is killed", index, game->uid, err->text);
-    }
-    qzd__from_child__free_unpacked(message, NULL);
-    supervisor_kill(d->supervisor, ROLE_WORKER, index);
 }
 
 static void take_position(struct daemon *d, uint32_t index, struct active_game *game,

@@ -49,6 +49,29 @@ static bool contains(const uint16_t *legal, uint32_t n, uint32_t action)
     return false;
 }
 
+int game_rules_start(struct active_game *active, const struct game *game,
+                     const Qzd__GameStart *start, struct error *err)
+{
+    union game_state state;
+    const char *why = NULL;
+
+    if (strcmp(start->game, game->name) != 0 || strcmp(start->kind, "selfplay") != 0 ||
+        start->seed != active->seed || strcmp(start->opening, active->opening) != 0) {
+        return error_set(
+            err, ERROR_INVALID,
+            "its start speaks of another game (%.16s, %.16s, seed %lld, opening \"%.32s\")",
+            start->kind, start->game, (long long)start->seed, start->opening);
+    }
+    if (!game->init(&state, active->opening, &why)) {
+        return error_set(err, ERROR_INVALID, "its opening \"%.32s\" is %s", active->opening, why);
+    }
+    if (start->first_side != game->side_to_move(&state)) {
+        return error_set(err, ERROR_INVALID, "its start says that side %u is to move",
+                         start->first_side);
+    }
+    return 0;
+}
+
 int game_rules_position(struct active_game *active, const struct game *game,
                         const Qzd__Position *position, struct error *err)
 {

@@ -7,6 +7,9 @@
 #include "daemon/wire.pb-c.h"
 #include "mcts/game.h"
 
+/* The start: the game, seed and opening that were handed out, and who is to move there. ERROR_INVALID, ERROR_NO_MEMORY. */
+int game_rules_start(struct active_game *active, const struct game *game,
+                     const Qzd__GameStart *start, struct error *err);
 /* The position that follows the moves known: its ply is the next, its move and the moves of its policy are legal there. 0,
  * ERROR_CONFLICT: another ply; ERROR_INVALID; ERROR_NO_MEMORY. */
 int game_rules_position(struct active_game *active, const struct game *game,

@@ -42,9 +42,9 @@ def hello(version=1):
     return field(1, field(1, version) + field(2, "fake") + field(3, "none"))
 
 
-def start(uid):
+def start(uid, seed=1):
     return field(2, field(1, uid) + field(2, "selfplay") + field(3, "connect4") + field(4, "host") + field(5, 0)
-                 + field(6, 1) + field(7, "") + field(8, 1) + field(9, 0))
+                 + field(6, seed) + field(7, "") + field(8, 1) + field(9, 0))
 
 
 def position(uid, ply, action, sha256, policy=b"\0\3\5"):
@@ -107,15 +107,16 @@ def commands():
             yield number, fields
 
 
-def wait_for_game():
-    """The first game's uid, how many moves it has, a column with room, and the net's sha256."""
+def wait_for_game(fresh=False):
+    """The first game's uid, seed, how many moves it has, a column with room, and the net's sha256."""
     sha256 = b"0" * 64
     for number, body in commands():
         if number == 2:
             sha256 = body[2][0]
         if number == 3:
             moves = body.get(4, [])
-            return body[1][0], len(moves), min(range(7), key=moves.count), sha256
+            if not moves or not fresh:
+                return body[1][0], body[2][0], len(moves), min(range(7), key=moves.count), sha256
     sys.exit(0)
 
 
@@ -125,8 +126,8 @@ def for_ever():
 
 
 def play():
-    uid, ply, column, sha256 = wait_for_game()
-    say(start(uid))
+    uid, seed, ply, column, sha256 = wait_for_game(WAY == "wrong-start")
+    say(start(uid, seed + 1 if WAY == "wrong-start" else seed))
     if WAY == "illegal":  # column 9 of 7
         say(position(uid, ply, 9, sha256))
     elif WAY == "illegal-visits":

@@ -39,7 +39,10 @@ def look(daemon):
 
 
 def untouched(daemon, before):
-    check(look(daemon) == before, "what the child sent has changed the finished games")
+    now = look(daemon)
+    check(all(now.get(uid) == before[uid] for uid in before), "what the child sent has changed a finished game")
+    played = {row["uid"] for row in daemon.rows("SELECT uid FROM games WHERE kind = 'selfplay' AND state = 'finished'")}
+    check(played <= set(before), "what the child sent has finished a game")
     daemon.check_all()
 
 
@@ -76,6 +79,16 @@ with FaultyDaemon(patience={"worker": 5, "training": 5}, selfplay={"openings": {
         untouched(daemon, before)
         daemon.stop()
     check(daemon.one("SELECT count(*) FROM events WHERE what = 'record refused'") >= 7, "events")
+
+    # A start that is not the one that was asked for; more games side by side, so that one is fresh.
+    daemon.change_config(selfplay={"games_per_worker": 16})
+    daemon.environment["QZD_FAKE"] = "wrong-start"
+    daemon.mark()
+    daemon.start()
+    daemon.wait_line(r"record refused: worker 0, game \w+: its start speaks of another game \(selfplay, connect4, seed")
+    untouched(daemon, before)
+    daemon.stop()
+    daemon.change_config(selfplay={"games_per_worker": 8})
 
     # One that never says hello: again and again, with growing delays.
     daemon.environment["QZD_FAKE"] = "silent"

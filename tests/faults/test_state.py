@@ -43,14 +43,14 @@ with FaultyDaemon() as daemon:
     # The net's file is damaged while it plays: who has it plays on; who must read it says so and waits; put back, all
     # goes on by itself.
     daemon.qzctl("pause")
-    wait_until(lambda: not daemon.children("train"), 30, "the training to end")
-    name = daemon.one("SELECT file FROM nets WHERE state = 'current'")
+    wait_until(lambda: daemon.json("status")["training"]["state"] == "none" and not daemon.children("train"), 30,
+               "the training to end")
+    name = f"nets/{daemon.json('status')['net_sha256']}.safetensors"
     path = os.path.join(daemon.state, name)
     good = damage(path)
     daemon.qzctl("resume")
     finished = daemon.finished()
-    if not daemon.children("train"):
-        wait_until(lambda: daemon.finished() > finished + 3, 30, "games of those who have the net")
+    wait_until(lambda: daemon.finished() > finished + 3, 30, "games of those who have the net")
     daemon.mark()
     os.kill(daemon.children("worker")[0], signal.SIGKILL)
     daemon.wait_line(r"worker failed: worker 0: .*" + os.path.basename(name))

@@ -74,6 +74,31 @@ START_TEST(moves_and_visits_must_be_legal_behind_the_opening_and_the_known_moves
 }
 END_TEST
 
+START_TEST(start_must_be_the_one_that_was_handed_out)
+{
+    Qzd__GameStart start = QZD__GAME_START__INIT;
+    start.game = (char[]){"connect4"};
+    start.kind = (char[]){"selfplay"};
+    start.opening = (char[]){"44"};
+    start.seed = 7;
+    ck_assert_int_eq(game_rules_start(active, connect4, &start, &err), 0);
+    start.first_side = 1;
+    ck_assert_int_eq(game_rules_start(active, connect4, &start, &err), ERROR_INVALID);
+    start.first_side = 0;
+    start.seed = 8;
+    ck_assert_int_eq(game_rules_start(active, connect4, &start, &err), ERROR_INVALID);
+    start.seed = 7;
+    start.opening = (char[]){"4"};
+    ck_assert_int_eq(game_rules_start(active, connect4, &start, &err), ERROR_INVALID);
+    start.opening = (char[]){"44"};
+    start.kind = (char[]){"match"};
+    ck_assert_int_eq(game_rules_start(active, connect4, &start, &err), ERROR_INVALID);
+    start.kind = (char[]){"selfplay"};
+    start.game = (char[]){"tictactoe"};
+    ck_assert_int_eq(game_rules_start(active, connect4, &start, &err), ERROR_INVALID);
+}
+END_TEST
+
 START_TEST(asking_changes_nothing)
 {
     play("12");
@@ -125,6 +150,7 @@ int main(void)
     tcase_add_checked_fixture(tcase, setup, teardown);
     suite_add_tcase(suite, tcase);
     tcase_add_test(tcase, moves_and_visits_must_be_legal_behind_the_opening_and_the_known_moves);
+    tcase_add_test(tcase, start_must_be_the_one_that_was_handed_out);
     tcase_add_test(tcase, asking_changes_nothing);
     tcase_add_test(tcase, end_by_the_rules_must_be_one);
     tcase_add_test(tcase, game_that_goes_on_after_a_restart_is_known_by_its_moves);
