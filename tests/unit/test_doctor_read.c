@@ -7,7 +7,7 @@
 
 #include <sys/stat.h>
 
-enum { GAMES = 60, PLIES = 8 };
+enum { GAMES = 60, PLIES = 8, POSITIONS = GAMES * PLIES, PAIRS = POSITIONS - GAMES };
 
 static struct fixture fixture;
 static struct fixture *f = &fixture;
@@ -57,14 +57,14 @@ START_TEST(correlations_are_those_of_the_rows_by_side)
     ck_ok(read_figures(-1, NULL));
     const struct doctor_games *g = &figures->games;
     ck_assert_uint_eq(g->games, GAMES);
-    ck_assert_uint_eq(g->positions, GAMES * PLIES);
+    ck_assert_uint_eq(g->positions, POSITIONS);
     ck_assert_double_eq_tol(g->corr_qz[0], 1, 1e-9);
     ck_assert_double_eq_tol(g->corr_qz[1], 1, 1e-9);
     ck_assert_double_eq_tol(g->corr_vz[0], 1, 1e-9);
     ck_assert_double_eq_tol(g->corr_vz[1], -1, 1e-9);
     ck_assert_uint_eq(g->n_vz[0], GAMES);
     ck_assert_double_eq_tol(g->corr_next, 1, 1e-9); /* z alternates, q is z */
-    ck_assert_uint_eq(g->n_next, GAMES * (PLIES - 1));
+    ck_assert_uint_eq(g->n_next, PAIRS);
     ck_assert_uint_eq(g->n_won, GAMES);
     ck_assert_double_eq(g->noise_share, 0.25);
     ck_assert_double_eq(g->temperature, 1);
@@ -91,7 +91,7 @@ START_TEST(entropy_is_that_of_the_visits_and_proven_roots_do_not_count)
     ck_assert_double_eq_tol(figures->games.entropy, log(2), 1e-9);
     ck_assert_double_eq_tol(figures->games.log_moves, log(2), 1e-9);
     ck_assert_double_eq_tol(figures->games.kld, 0.5, 1e-6);
-    ck_assert_uint_eq(figures->games.n_entropy, GAMES * PLIES);
+    ck_assert_uint_eq(figures->games.n_entropy, POSITIONS);
     sql("UPDATE positions SET proven = 1 WHERE ply > 0");
     ck_ok(read_figures(-1, NULL));
     ck_assert_uint_eq(figures->games.n_entropy, GAMES);
