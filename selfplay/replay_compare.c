@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-const struct replay_tolerance replay_tolerance_default = {.net = 1e-4, .search = 0.01};
+const struct replay_tolerance replay_tolerance_default = {.net = 1e-3, .search = 0.05};
 
 enum field_type { FIELD_REAL, FIELD_ACTION, FIELD_COUNT, FIELD_PROVEN, FIELD_KIND, FIELD_POLICY };
 
