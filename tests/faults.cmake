@@ -22,7 +22,6 @@ target_sources(test_storage_disk PRIVATE faults/vfs_shim.c)
 # For the Python tests of a whole daemon: tests/faults/test_NAME.py with faults.py, whose daemons run below preload.c.
 add_library(qzd_faults MODULE faults/preload.c)
 target_link_libraries(qzd_faults PRIVATE qzd_warnings ${CMAKE_DL_LIBS})
-target_compile_options(qzd_faults PRIVATE -Wno-nonnull-compare)
 set_target_properties(qzd_faults PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
 function(daemon_fault_test name)
   # A sanitizer must be the first library that is loaded: then these are left out.
