@@ -219,7 +219,7 @@ static int convert_game(const Qzd__Game *message, struct store_match_game *ret,
     if (r < 0) {
         return r;
     }
-    struct record_position *positions = calloc(message->n_positions, sizeof *positions);
+    struct record_position *positions = calloc(message->n_positions + 1, sizeof *positions);
     *ret_positions = positions;
     if (positions == NULL) {
         return error_set(err, ERROR_NO_MEMORY, "game %s: out of memory", ret->start.uid);
@@ -245,10 +245,9 @@ static int convert_game(const Qzd__Game *message, struct store_match_game *ret,
 /* Does the game end as the half points say? Net a moves first behind the opening in the first game. */
 static bool agrees(const struct store_match_game *game, int index, uint32_t half_points)
 {
-    bool a_is_first = (game->start.first_side == 0) == (index == 0);
-    int outcome = game->end.first_player_outcome;
+    int sign = (game->start.first_side == 0) == (index == 0) ? 1 : -1;
 
-    return (uint32_t)(1 + (a_is_first ? outcome : -outcome)) == half_points;
+    return (uint32_t)(1 + sign * game->end.first_player_outcome) == half_points;
 }
 
 static int convert_pair(const Qzd__MatchPair *message, struct store_pair *ret,

@@ -38,7 +38,7 @@ static bool tell_game(const struct match_game *record, struct told_game *ret)
 
     qzd__game__init(&ret->game);
     ret->positions = calloc(plies + 1, sizeof *ret->positions);
-    ret->list = calloc(plies + 1, sizeof(*ret->list));
+    ret->list = calloc(plies + 1, sizeof(void *));
     if (ret->positions == NULL || ret->list == NULL) {
         return false;
     }

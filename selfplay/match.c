@@ -10,6 +10,7 @@
 #include "selfplay/pool.h"
 #include "trainer/net/inference.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,9 +83,8 @@ static uint64_t seed_of(const struct match_params *params)
 
     for (int i = 0; i < 2; i++) {
         const char *sha256 = i == 0 ? params->a.sha256 : params->b.sha256;
-        strncat(digits, sha256, sizeof digits - 1);
+        (void)snprintf(digits, sizeof digits, "%.16s", sha256);
         seed ^= strtoull(digits, NULL, 16);
-        digits[0] = '\0';
     }
     return seed;
 }
@@ -279,9 +279,8 @@ void match_pair_points(const struct match_pair *pair, uint32_t ret_half_points[2
     for (int k = 0; k < 2; k++) {
         const struct match_game *game = &pair->games[k];
         /* The side that moves first behind the opening is net a's in game 0, net b's in game 1. */
-        bool a_is_first_player = (game->start.first_side == 0) == (k == 0);
-        int outcome = game->end.first_player_outcome;
-        ret_half_points[k] = (uint32_t)(1 + (a_is_first_player ? outcome : -outcome));
+        int sign = (game->start.first_side == 0) == (k == 0) ? 1 : -1;
+        ret_half_points[k] = (uint32_t)(1 + sign * game->end.first_player_outcome);
     }
 }
 

@@ -121,7 +121,23 @@ static int compare_edges(const void *a, const void *b)
     return x->b == y->b ? 0 : x->b < y->b ? -1 : 1;
 }
 
-/* One edge for each two players that met, whoever was named first. */
+/* One edge for each two players that met. */
+static void merge_edges(struct fit *fit, uint64_t n)
+{
+    qsort(fit->edges, n, sizeof *fit->edges, compare_edges);
+    for (uint64_t e = 0; e < n; e++) {
+        struct edge *last = fit->n_edges > 0 ? &fit->edges[fit->n_edges - 1] : NULL;
+        if (last != NULL && compare_edges(last, &fit->edges[e]) == 0) {
+            for (int k = 0; k < PAIR_OUTCOMES; k++) {
+                last->result.pairs[k] += fit->edges[e].result.pairs[k];
+            }
+        } else {
+            fit->edges[fit->n_edges++] = fit->edges[e];
+        }
+    }
+}
+
+/* Whoever was named first. */
 static int take_edges(struct fit *fit, const struct rating_match *matches, uint64_t n_matches)
 {
     fit->edges = calloc(n_matches + 1, sizeof *fit->edges);
@@ -145,17 +161,7 @@ static int take_edges(struct fit *fit, const struct rating_match *matches, uint6
             edge->result.pairs[k] = match->result.pairs[swap ? PAIR_OUTCOMES - 1 - k : k];
         }
     }
-    qsort(fit->edges, n, sizeof *fit->edges, compare_edges);
-    for (uint64_t e = 0; e < n; e++) {
-        struct edge *last = fit->n_edges > 0 ? &fit->edges[fit->n_edges - 1] : NULL;
-        if (last != NULL && compare_edges(last, &fit->edges[e]) == 0) {
-            for (int k = 0; k < PAIR_OUTCOMES; k++) {
-                last->result.pairs[k] += fit->edges[e].result.pairs[k];
-            }
-        } else {
-            fit->edges[fit->n_edges++] = fit->edges[e];
-        }
-    }
+    merge_edges(fit, n);
     return 0;
 }
 

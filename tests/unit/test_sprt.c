@@ -37,6 +37,14 @@ START_TEST(ratio_is_the_normal_approximation_for_many_pairs)
 }
 END_TEST
 
+START_TEST(ratio_of_a_few_pairs_is_that_of_a_second_reckoning)
+{
+    /* The formula in another program, counts of zero taken as 0.001. */
+    const struct pentanomial p = counts(0, 0, 8, 2, 1);
+    ck_assert_double_eq_tol(sprt_llr(&sprt_default, &p), 0.6143880926, 1e-8);
+}
+END_TEST
+
 START_TEST(ratio_without_pairs_is_nothing_and_a_few_pairs_decide_nothing)
 {
     const struct pentanomial none = counts(0, 0, 0, 0, 0);
@@ -118,6 +126,7 @@ int main(void)
     tcase_set_timeout(tests, 120);
     tcase_add_test(tests, bounds_are_those_of_wald);
     tcase_add_test(tests, ratio_is_the_normal_approximation_for_many_pairs);
+    tcase_add_test(tests, ratio_of_a_few_pairs_is_that_of_a_second_reckoning);
     tcase_add_test(tests, ratio_without_pairs_is_nothing_and_a_few_pairs_decide_nothing);
     tcase_add_test(tests, the_other_side_sees_the_mirrored_test);
     tcase_add_test(tests, false_verdicts_are_about_one_in_twenty);
