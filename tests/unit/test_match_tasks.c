@@ -156,13 +156,13 @@ static void tell(struct fixture *f, struct told *t, int64_t match, uint32_t numb
         store_net_finish(&net);
     }
     for (int k = 0; k < 2; k++) {
-        uint64_t random = 7 * number + (uint64_t)k;
-        t->start[k] = make_start(100 * (uint64_t)match + 2 * number + (uint64_t)k);
+        uint64_t random = 7UL * number + (uint64_t)k;
+        t->start[k] = make_start(100 * (uint64_t)match + 2UL * number + (uint64_t)k);
         t->start[k].kind = GAME_MATCH;
         t->start[k].first_side = 0;
         t->end[k] = make_end(PLIES, 1, 50); /* the first player wins both */
         t->half_points[k] = k == 0 ? 2 : 0;
-        t->fingerprints[k] = 1000 * (uint64_t)match + 2 * number + (uint64_t)k;
+        t->fingerprints[k] = 1000 * (uint64_t)match + 2UL * number + (uint64_t)k;
         qzd__game__init(&t->games[k]);
         record_start_to_message(&t->start[k], &t->starts[k]);
         record_end_to_message(t->start[k].uid, &t->end[k], &t->ends[k]);
@@ -217,9 +217,9 @@ START_TEST(match_under_way_goes_on_with_the_pairs_that_are_there)
     ck_assert_int_eq(task->match.id, match);
     ck_assert_uint_eq(task->n_known, 3);
     for (uint32_t i = 0; i < 3; i++) {
-        ck_assert_uint_eq(task->half_points[2 * i], 2);
-        ck_assert_uint_eq(task->half_points[2 * i + 1], 0);
-        ck_assert_uint_eq(task->fingerprints[2 * i + 1], 1000 * (uint64_t)match + 2 * i + 1);
+        ck_assert_uint_eq(task->half_points[2UL * i], 2);
+        ck_assert_uint_eq(task->half_points[2UL * i + 1], 0);
+        ck_assert_uint_eq(task->fingerprints[2UL * i + 1], 1000 * (uint64_t)match + 2UL * i + 1);
     }
     /* applied once more, as after a rollback: the same */
     ck_ok(task->task.apply(&task->task, f->store, &f->err));

@@ -226,7 +226,7 @@ END_TEST
 START_TEST(line_of_two_thousand_nets_is_fitted_in_a_moment)
 {
     enum { PLAYERS = 2000 };
-    struct rating_match *matches = calloc(4 * PLAYERS, sizeof *matches);
+    struct rating_match *matches = calloc(4UL * PLAYERS, sizeof *matches);
     struct rating *ratings = calloc(PLAYERS + 1, sizeof *ratings);
     const uint32_t back[] = {1, 5, 10};
     struct world w = {.seed = 5};

@@ -101,8 +101,8 @@ START_TEST(false_verdicts_are_about_one_in_twenty)
     /* 12.5 of 250 expected, standard deviation 3.4 */
     ck_assert_msg(false_h1 >= 3 && false_h1 <= 24, "%d of %d", false_h1, RUNS);
     ck_assert_msg(false_h0 >= 3 && false_h0 <= 24, "%d of %d", false_h0, RUNS);
-    ck_assert_msg(pairs / (2 * RUNS) < 3000, "%lu pairs a test",
-                  (unsigned long)(pairs / (2 * RUNS)));
+    ck_assert_msg(pairs / (2UL * RUNS) < 3000, "%lu pairs a test",
+                  (unsigned long)(pairs / (2UL * RUNS)));
 }
 END_TEST
 

@@ -166,7 +166,7 @@ END_TEST
 static int sum_pairs(const struct store_pair *pair, void *context)
 {
     uint64_t *sum = context;
-    *sum = *sum * 100 + pair->pair * 10 + pair->half_points[0] + pair->half_points[1];
+    *sum = *sum * 100 + pair->pair * 10UL + pair->half_points[0] + pair->half_points[1];
     ck_assert_uint_eq(pair->fingerprints[1], UINT64_MAX - pair->pair);
     return pair->pair == 2 ? 77 : 0;
 }
