@@ -128,6 +128,7 @@ struct doctor_watch {
 /* Retention at work. */
 struct upkeep {
     bool dropping;            /* a step is with the storage thread */
+    bool behind;              /* the last step left something to do */
     bool short_said;          /* that retention.bytes is too small for what must stay */
     int64_t games, positions; /* dropped since it was last told */
     int64_t told_ms;          /* monotonic; 0: never */

@@ -10,8 +10,9 @@
 enum {
     DROP_SECONDS = 5, /* between looks */
     DROP_MS = 50,     /* of the storage thread in one step; records wait so long */
-    DROP_QUEUE = STORAGE_QUEUE_MAX / 4, /* its tasks above which it has better to do */
-    DROP_TOLD_MS = 3600000              /* between two events of what was dropped */
+    DROP_QUEUE = STORAGE_QUEUE_MAX / 2, /* its tasks above which it has better to do */
+    DROP_TOLD_GAMES = 100,              /* the first event comes with so many at the latest, */
+    DROP_TOLD_MS = 3600000              /* the next after so long */
 };
 
 void daemon_limit_child(struct daemon *d, enum supervisor_role role, uint32_t index)
@@ -68,8 +69,9 @@ static void tell_dropped(struct daemon *d, const struct store_dropped *dropped)
     struct upkeep *upkeep = &d->upkeep;
     int64_t now_ms = daemon_now_ms();
 
-    if (upkeep->games > 0 && !dropped->more &&
-        (upkeep->told_ms == 0 || now_ms - upkeep->told_ms >= DROP_TOLD_MS)) {
+    bool due = upkeep->told_ms == 0 ? !dropped->more || upkeep->games >= DROP_TOLD_GAMES
+                                    : now_ms - upkeep->told_ms >= DROP_TOLD_MS;
+    if (upkeep->games > 0 && dropped->last_seq > 0 && due) {
         daemon_note(d, SEVERITY_INFO, "retention",
                     "dropped the oldest %" PRId64 " games, %" PRId64
                     " positions, up to seq %" PRId64 "; qzd.db has %.1f MB",
@@ -100,6 +102,7 @@ static void dropped(struct storage_task *task, int result, const struct error *e
     d->upkeep.games += drop->dropped.games;
     d->upkeep.positions += drop->dropped.positions;
     tell_dropped(d, &drop->dropped);
+    d->upkeep.behind = drop->dropped.more;
     if (drop->dropped.more && !d->stopping && storage_thread_queue(d->storage) < DROP_QUEUE) {
         begin_drop(d, true); /* an idle thread goes on at once; a busy one at the next tick */
     }
@@ -124,8 +127,8 @@ static void begin_drop(struct daemon *d, bool urgent)
 
 void daemon_upkeep_tick(struct daemon *d)
 {
-    if (d->ticks % DROP_SECONDS == 0 && d->config.retention.bytes > 0 && !d->upkeep.dropping &&
-        !d->stopping && !storage_thread_in_trouble(d->storage) &&
+    if ((d->upkeep.behind || d->ticks % DROP_SECONDS == 0) && d->config.retention.bytes > 0 &&
+        !d->upkeep.dropping && !d->stopping && !storage_thread_in_trouble(d->storage) &&
         storage_thread_queue(d->storage) < DROP_QUEUE) {
         begin_drop(d, false);
     }

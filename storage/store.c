@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { CLOSE_BUSY_MS = 1000 }; /* for a reader's transaction at the close */
+
 /* ---- open and close ---- */
 
 /* A reader without write permission cannot make the log's index. Nobody writes then (a writer would
@@ -147,6 +149,12 @@ void store_close(struct store *store)
     store_rollback(store);
     for (uint32_t i = 0; i < store->n_statements; i++) {
         sqlite3_finalize(store->statements[i].stmt);
+    }
+    if (store->mode != STORE_READ) {
+        /* SQLite moves the log into the file when the last connection closes; a reader that is still there would
+         * leave it to nobody. A failure costs nothing: the log keeps it all. */
+        sqlite3_busy_timeout(store->db, CLOSE_BUSY_MS);
+        (void)sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
     }
     sqlite3_close(store->db);
     free(store->path);

@@ -374,6 +374,26 @@ START_TEST(store_closed_cleanly_is_readable_by_plain_sqlite_without_write_permis
 }
 END_TEST
 
+START_TEST(closing_beside_a_reader_moves_the_log_into_the_file_too)
+{
+    struct fixture fixture;
+    struct fixture *f = &fixture;
+    struct store *reader = NULL;
+    open_with_net(f);
+    put_game(f, 1, 10, 1, NULL);
+    ck_ok(store_commit(f->store, &f->err));
+    ck_ok(store_open(f->path, STORE_READ, &reader, &f->err));
+    ck_ok(store_check_tallies(reader, &f->err));
+    store_close(f->store);
+    f->store = NULL;
+    store_close(reader);
+    remove_empty_log(f);
+    ck_ok(store_open(f->path, STORE_READ, &f->store, &f->err));
+    ck_assert_double_eq(sql_number(f, "SELECT count(*) FROM games"), 1);
+    fixture_close(f);
+}
+END_TEST
+
 /* POSIX locks belong to the process: closing any descriptor of a file drops them all. A writer whose
  * locks were dropped so would have its log deleted by the next program that closes the file. */
 START_TEST(another_opening_in_this_process_leaves_the_writers_locks)
@@ -447,6 +467,7 @@ int main(void)
     tcase_add_test(tests, store_in_a_folder_without_write_permission_is_readable);
     tcase_add_test(tests,
                    store_closed_cleanly_is_readable_by_plain_sqlite_without_write_permission);
+    tcase_add_test(tests, closing_beside_a_reader_moves_the_log_into_the_file_too);
     tcase_add_test(tests, another_opening_in_this_process_leaves_the_writers_locks);
     tcase_add_test(tests, leftovers_of_an_interrupted_creation_are_replaced);
     suite_add_tcase(suite, tests);
