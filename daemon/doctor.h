@@ -79,7 +79,7 @@ struct doctor_learning {
 
 struct doctor_matches {
     uint32_t n;      /* newest matches looked at */
-    double distinct; /* lowest share of distinct games */
+    double distinct; /* median of their shares of distinct games; NaN: no match */
 };
 
 struct doctor_resigns {

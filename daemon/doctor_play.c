@@ -166,33 +166,35 @@ static void search_adds(const struct doctor_figures *f, struct diagnosis *ret)
                       "errors more than without");
 }
 
-/* ---- an evaluation has the same bits wherever it is made; OpenBLAS against plain C differs by 1e-6 */
+/* ---- an evaluation has the same bits wherever its kernel runs; two kernels differ by 2e-4 at most (bench_accuracy) */
 static void playing_net(const struct doctor_figures *f, struct diagnosis *ret)
 {
     const struct doctor_net *net = &f->net;
 
-    doctor_bound(ret, "yellow > 0.0001, red > 0.001; red where the file cannot be read");
+    doctor_bound(ret, "yellow > 0.0005, red > 0.005; red where the file cannot be read");
     if (net->trouble[0] != '\0') {
         ret->state = DOCTOR_RED;
         doctor_text(ret, "generation %u: %.150s", net->generation, net->trouble);
         return;
     }
     ret->figure = net->positions == 0 ? NAN : net->difference;
-    ret->state = doctor_judge(ret->figure, 1e-4, 1e-3, true);
+    ret->state = doctor_judge(ret->figure, 5e-4, 5e-3, true);
     doctor_text(ret, "largest difference of v %.1e over %u positions of generation %u",
                 net->difference, net->positions, net->generation);
 }
 
+/* Two nets that are much alike play the same game with colours changed, now and then; such a match is refused by
+ * itself. The median tells whether matches do so as a rule: below 60 % hardly more than one game a pair. */
 static void matches(const struct doctor_figures *f, struct diagnosis *ret)
 {
-    doctor_bound(ret, "yellow < 95 %%, red < 90 %%");
-    if (f->matches.n == 0) {
-        doctor_text(ret, "no matches yet");
+    doctor_bound(ret, "median: yellow < 90 %%, red < 60 %%");
+    if (f->matches.n < 3) {
+        doctor_text(ret, "%u matches yet", f->matches.n);
         return;
     }
     ret->figure = f->matches.distinct;
-    ret->state = doctor_judge(ret->figure, 0.95, 0.9, false);
-    doctor_text(ret, "at least %.0f %% of a match's games are different ones (%u newest matches)",
+    ret->state = doctor_judge(ret->figure, 0.9, 0.6, false);
+    doctor_text(ret, "%.0f %% of a match's games are different ones (median of the %u newest)",
                 100 * ret->figure, f->matches.n);
 }
 

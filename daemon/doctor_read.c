@@ -291,14 +291,20 @@ static int read_matches(struct sqlite3 *db, const struct horizon *horizon,
                     "WHERE finished_at <= ?1 ORDER BY id DESC LIMIT ?2",
                     horizon->at, MATCHES, &s, err);
 
-    ret->distinct = NAN;
+    double shares[MATCHES] = {0}; /* falling */
     while (r == 0 && sqlite3_step(s) == SQLITE_ROW) {
         double distinct = real(s, 0);
-        if (!isnan(distinct)) {
-            ret->distinct = fmin(distinct, isnan(ret->distinct) ? 1 : ret->distinct);
-            ret->n++;
+        uint32_t at = ret->n;
+        if (isnan(distinct)) {
+            continue;
         }
+        for (; at > 0 && shares[at - 1] < distinct; at--) {
+            shares[at] = shares[at - 1];
+        }
+        shares[at] = distinct;
+        ret->n++;
     }
+    ret->distinct = ret->n == 0 ? NAN : shares[ret->n / 2];
     return r == 0 ? finish(db, s, err) : r;
 }
 
