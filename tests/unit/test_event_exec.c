@@ -310,7 +310,8 @@ END_TEST
 
 int main(void)
 {
-    (void)signal(SIGPIPE, SIG_IGN); /* as the daemon does: a command may end with its event unread */
+    /* As the daemon does: a command may end with its event unread. */
+    (void)signal(SIGPIPE, SIG_IGN);
     Suite *suite = suite_create("event_exec");
     TCase *tests = tcase_create("event_exec");
     tcase_set_timeout(tests, 60);
