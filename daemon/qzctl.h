@@ -22,7 +22,6 @@ enum qzctl_exit {
 };
 
 struct qzctl {
-    char *const *process_argv; /* of main, for blas_prove() */
     char state_dir[PATH_MAX];
     const char *socket; /* --socket, or NULL */
     bool json;

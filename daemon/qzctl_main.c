@@ -92,7 +92,7 @@ static int find_command(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    struct qzctl qzctl = {.process_argv = argv};
+    struct qzctl qzctl = {.json = false};
     setlocale(LC_CTYPE, "");  /* the line editor knows UTF-8; numbers stay as JSON has them */
     signal(SIGPIPE, SIG_IGN); /* qzctl ... | head: a write error, told by qzctl_flush() */
 

@@ -3,7 +3,6 @@
 #include "daemon/qzctl_replay.h"
 
 #include "daemon/qzctl_games.h"
-#include "trainer/net/blas.h"
 #include "trainer/net/inference.h"
 
 #include <sqlite3.h>
@@ -350,8 +349,7 @@ static int open_store(struct replaying *r)
     char path[PATH_MAX];
     struct error err = {""};
     qzctl_db_path(r->qzctl, path);
-    if (blas_prove(r->qzctl->process_argv, &err) < 0 ||
-        store_open(path, STORE_READ, &r->store, &err) < 0) {
+    if (store_open(path, STORE_READ, &r->store, &err) < 0) {
         return qzctl_fail("%s", err.text);
     }
     return QZCTL_OK;

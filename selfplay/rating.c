@@ -165,7 +165,7 @@ static int take_edges(struct fit *fit, const struct rating_match *matches, uint6
     return 0;
 }
 
-/* Those that a chain of matches joins to the reference get row 0 for now; the others keep NONE. */
+/* Those that a chain of matches joins to the reference get row 0, to be numbered below; the others keep NONE. */
 static void find_connected(struct fit *fit)
 {
     for (uint32_t p = 0; p < fit->n_players; p++) {

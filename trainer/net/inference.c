@@ -47,7 +47,6 @@ struct inference {
     size_t activation;       /* floats of one position */
 
     float *memory; /* all that follows points in here */
-    size_t memory_size;
     struct kernel_input input;
     float *input_weight, *input_constant, *input_shift;
     struct block *blocks;
@@ -326,7 +325,7 @@ static void pack_net(struct inference *inf, const struct net *net)
 /* ---- creation ---- */
 
 /* Zeroed; on huge pages if it is large. */
-static float *allocate(size_t floats, size_t *ret_size)
+static float *allocate(size_t floats)
 {
     size_t size = floats * sizeof(float);
     size_t align = size < HUGE_PAGE ? 64 : HUGE_PAGE;
@@ -337,7 +336,6 @@ static float *allocate(size_t floats, size_t *ret_size)
             (void)madvise(memory, size, MADV_HUGEPAGE); /* a wish: without it all works, slower */
         }
         memset(memory, 0, size);
-        *ret_size = size;
     }
     return memory;
 }
@@ -371,7 +369,7 @@ int inference_create_on(const struct kernel *kernel, const struct net *net, uint
     struct arena arena = {0};
     place_layers(inf, &arena);
     place_buffers(inf, &arena);
-    inf->memory = allocate(arena.used, &inf->memory_size);
+    inf->memory = allocate(arena.used);
     if (inf->memory == NULL) {
         goto no_memory;
     }
