@@ -274,7 +274,7 @@ static void open_handle(struct child *child, uv_handle_t *handle)
     child->n_open++;
 }
 
-/* The environment of a child: ours, and who its parent is (daemon/process.h). */
+/* The environment of a child: ours, and who its parent is (daemon/process/process.h). */
 static char **child_environment(char *parent_text, size_t size)
 {
     size_t n = 0;

@@ -6,7 +6,7 @@
  * turns green again, not while it stays so and not for yellow; after a restart it is known what had been said. */
 #include "daemon/daemon_internal.h"
 
-#include "daemon/doctor_read.h"
+#include "daemon/doctor/doctor_read.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -3,19 +3,19 @@
 #ifndef DAEMON_DAEMON_INTERNAL_H
 #define DAEMON_DAEMON_INTERNAL_H
 
-#include "daemon/config.h"
+#include "daemon/config/config.h"
+#include "daemon/control/http.h"
 #include "daemon/daemon.h"
-#include "daemon/doctor.h"
+#include "daemon/doctor/doctor.h"
 #include "daemon/event_exec.h"
 #include "daemon/game_table.h"
-#include "daemon/http.h"
 #include "daemon/lock.h"
 #include "daemon/log.h"
 #include "daemon/scheduler.h"
-#include "daemon/storage_tasks.h"
-#include "daemon/storage_thread.h"
 #include "daemon/supervisor.h"
-#include "daemon/training_tasks.h"
+#include "daemon/writer/storage_tasks.h"
+#include "daemon/writer/storage_thread.h"
+#include "daemon/writer/training_tasks.h"
 
 #include <stdatomic.h>
 

@@ -5,8 +5,8 @@
  *   start -> plan (storage) -> process and job -> pairs (storage) ... -> result -> end (storage) -> process
  *   ends -> the scheduler hears of it. A candidate's fate is committed with the end of its match. */
 #include "daemon/daemon_internal.h"
-#include "daemon/match_tasks.h"
-#include "daemon/rate.h"
+#include "daemon/writer/match_tasks.h"
+#include "daemon/writer/rate.h"
 
 #include "selfplay/match.h"
 

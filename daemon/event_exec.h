@@ -8,7 +8,7 @@
 #ifndef DAEMON_EVENT_EXEC_H
 #define DAEMON_EVENT_EXEC_H
 
-#include "daemon/config.h"
+#include "daemon/config/config.h"
 
 #include <stdint.h>
 #include <uv.h>

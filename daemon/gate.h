@@ -2,7 +2,7 @@
 #ifndef DAEMON_GATE_H
 #define DAEMON_GATE_H
 
-#include "daemon/config.h"
+#include "daemon/config/config.h"
 #include "selfplay/match.h"
 
 enum gate_verdict {

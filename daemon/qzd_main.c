@@ -2,10 +2,10 @@
  *
  *     qzd run            SIGTERM, SIGINT: a clean stop; SIGHUP: read the configuration again
  *     qzd check-config   for editors and scripts
- *     qzd worker | train | match      the daemon's children: daemon/process.h says who talks to them */
-#include "daemon/config.h"
+ *     qzd worker | train | match      the daemon's children: daemon/process/process.h says who talks to them */
+#include "daemon/config/config.h"
 #include "daemon/daemon.h"
-#include "daemon/process.h"
+#include "daemon/process/process.h"
 #include "trainer/net/blas.h"
 
 #include <getopt.h>

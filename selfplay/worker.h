@@ -1,5 +1,5 @@
 /* A self-play worker without its process: many games side by side, one leaf of each for a batch, records
- * handed out as they come. daemon/process_worker.c puts pipes around it; tests call it directly.
+ * handed out as they come. daemon/process/process_worker.c puts pipes around it; tests call it directly.
  *
  * A record is a pure function of (net, game so far, settings, seed, ply): it does not depend on how many
  * games a worker has, on the cache, or on when the game was interrupted. A new net or new settings

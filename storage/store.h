@@ -29,7 +29,7 @@ enum store_mode {
  * ERROR_CORRUPT: damaged; ERROR_NOT_FOUND; in each case the file is untouched, byte for byte. */
 int store_open(const char *path, enum store_mode mode, struct store **ret, struct error *err);
 void store_close(struct store *store); /* NULL is allowed; an open group is rolled back */
-/* The connection, for queries that have no function here (daemon/query.c). Read only. */
+/* The connection, for queries that have no function here (daemon/control/query.c). Read only. */
 struct sqlite3 *store_handle(struct store *store);
 
 /* ---- groups ---- */

@@ -1,5 +1,5 @@
 /* A training: from a net and a window of the store to the next net. Runs in a process of its own
- * (daemon/process_train.c) or inside a test; it talks to its surroundings through the callbacks.
+ * (daemon/process/process_train.c) or inside a test; it talks to its surroundings through the callbacks.
  * Killed and resumed from its checkpoint equals never killed, bit for bit on one thread. */
 #ifndef TRAINER_TRAIN_H
 #define TRAINER_TRAIN_H

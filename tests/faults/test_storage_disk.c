@@ -3,7 +3,7 @@
 #include "tests/faults/vfs_shim.h"
 #include "tests/unit/store_fixture.h"
 
-#include "daemon/storage_tasks.h"
+#include "daemon/writer/storage_tasks.h"
 
 #include <sys/mman.h>
 #include <sys/wait.h>

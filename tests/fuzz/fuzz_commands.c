@@ -3,7 +3,7 @@
  * command can name files that are there; a child's answers go nowhere. */
 #include "tests/fuzz/fuzz.h"
 
-#include "daemon/process.h"
+#include "daemon/process/process.h"
 #include "trainer/net/net.h"
 
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /* A configuration file: refused with every problem listed, or accepted and then the same again from its own JSON. */
 #include "tests/fuzz/fuzz.h"
 
-#include "daemon/config.h"
+#include "daemon/config/config.h"
 
 #include <string.h>
 

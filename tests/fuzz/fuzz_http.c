@@ -2,7 +2,7 @@
  * server answers or closes within its time, an answer is HTTP with JSON, and the next client is served. */
 #include "tests/fuzz/fuzz.h"
 
-#include "daemon/http.h"
+#include "daemon/control/http.h"
 #include "storage/store.h"
 
 #include <errno.h>

@@ -2,7 +2,7 @@
 #ifndef TESTS_CONFIG_FIXTURE_H
 #define TESTS_CONFIG_FIXTURE_H
 
-#include "daemon/config.h"
+#include "daemon/config/config.h"
 
 #include <check.h>
 #include <stdio.h>

@@ -3,7 +3,7 @@
 #ifndef TESTS_UNIT_HTTP_SERVER_H
 #define TESTS_UNIT_HTTP_SERVER_H
 
-#include "daemon/http.h"
+#include "daemon/control/http.h"
 
 #include <check.h>
 #include <pthread.h>

@@ -1,5 +1,5 @@
 /* The configuration: what a file may hold, and how it is compared, printed and explained. */
-#include "daemon/config_schema.h"
+#include "daemon/config/config_schema.h"
 #include "tests/unit/config_fixture.h"
 
 #include <jansson.h>

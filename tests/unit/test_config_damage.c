@@ -1,5 +1,5 @@
 /* Configurations under damage: cut, garbled, read without memory. */
-#include "daemon/config_schema.h"
+#include "daemon/config/config_schema.h"
 #include "tests/unit/config_fixture.h"
 
 /* Linked with --wrap. Set to n, the n-th allocation from now fails, here and in Check (so

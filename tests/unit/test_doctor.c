@@ -1,5 +1,5 @@
 /* The checks, pure: figures in, states out. */
-#include "daemon/doctor.h"
+#include "daemon/doctor/doctor.h"
 
 #include <check.h>
 #include <jansson.h>

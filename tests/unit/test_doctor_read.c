@@ -1,5 +1,5 @@
 /* The doctor's figures from real stores: right where they can be told by hand, safe where the rows are not. */
-#include "daemon/doctor_read.h"
+#include "daemon/doctor/doctor_read.h"
 
 #include "random_net.h"
 #include "store_fixture.h"

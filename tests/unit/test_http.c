@@ -1,5 +1,5 @@
-#include "daemon/client.h"
-#include "daemon/http.h"
+#include "daemon/control/client.h"
+#include "daemon/control/http.h"
 
 #include "tests/unit/http_server.h"
 #include "tests/unit/scratch_store.h"

@@ -1,5 +1,5 @@
-#include "daemon/match_tasks.h"
-#include "daemon/rate.h"
+#include "daemon/writer/match_tasks.h"
+#include "daemon/writer/rate.h"
 
 #include "storage/record_message.h"
 #include "store_fixture.h"

@@ -1,4 +1,4 @@
-#include "daemon/query.h"
+#include "daemon/control/query.h"
 
 #include "tests/unit/scratch_store.h"
 

@@ -1,4 +1,4 @@
-#include "daemon/sparkline.h"
+#include "daemon/qzctl/sparkline.h"
 
 #include <check.h>
 #include <math.h>

@@ -1,4 +1,4 @@
-#include "daemon/storage_thread.h"
+#include "daemon/writer/storage_thread.h"
 
 #include <check.h>
 #include <stdatomic.h>

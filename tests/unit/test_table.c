@@ -1,4 +1,4 @@
-#include "daemon/table.h"
+#include "daemon/qzctl/table.h"
 
 #include <check.h>
 #include <stdlib.h>
