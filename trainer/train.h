@@ -51,9 +51,10 @@ struct train_job {
     const char *parent_file;     /* the current net, path relative to state_dir */
     uint32_t generation;         /* of the net being made */
     int64_t first_seq, last_seq; /* window: finished games of these seqs */
-    int64_t new_positions;       /* how many of the window's positions are new */
-    int64_t samples_before;      /* drawn by earlier trainings of the line */
-    uint64_t seed;               /* of the run; sampling is f(seed, generation, index) */
+    int64_t new_positions; /* of the window's, for which samples are drawn: the new ones, or as many
+                                    of them as training.max_samples allows */
+    int64_t samples_before; /* drawn by earlier trainings of the line */
+    uint64_t seed;          /* of the run; sampling is f(seed, generation, index) */
     struct target_params targets;
     float teacher_policy, teacher_temperature;
     const char *teacher_file; /* NULL: no teacher */

@@ -86,6 +86,7 @@ struct config {
     } teacher;
 
     struct {                        /* training */
+        int64_t max_samples;        /* of one training; CONFIG_AUTO: twice every_max positions' */
         struct train_params params; /* threads CONFIG_AUTO: half of the slots, at least one */
         int64_t first_positions;    /* due at so many positions, */
         int64_t every_min;          /* then each max(every_min, every_share * all), */

@@ -122,6 +122,10 @@ const struct config_key config_keys[] = {
 
     {"training.samples_per_position", POSITIVE(training.params.samples_per_position, 1000),
      .doc = "Samples drawn for each new position."},
+    {"training.max_samples", COUNT(training.max_samples, EXACT),
+     .doc =
+         "Samples of one training at most, where play is faster than trainings can follow; auto = "
+         "those of twice every.max new positions."},
     {"training.batch", INTEGER(training.params.batch, 1, 8192), .doc = "Samples a step."},
     {"training.first", INTEGER(training.first_positions, 1, EXACT),
      .doc = "Positions at which the first training is due."},

@@ -53,6 +53,7 @@ struct doctor_training { /* NaN: not known */
     bool failed;
     int64_t started_at, finished_at; /* Unix ms */
     int64_t samples, new_positions, all_positions;
+    double samples_per_position; /* as it was set; fewer are drawn where trainings cannot follow play */
     double policy_loss, policy_entropy, value_loss;
     double held_out_policy_gap, held_out_value_loss;
     double learning_rate; /* last */

@@ -44,28 +44,29 @@ static void samples_per_position(const struct doctor_figures *f, struct diagnosi
     doctor_bound(ret, "yellow > 8, red > 16");
 }
 
-/* ---- a training that takes longer than its successor's positions need: each one then finds more than the one before */
+/* ---- where play is faster than trainings can follow, training.max_samples keeps each of them short and fewer samples are
+ * drawn than samples_per_position says: fresh games count for less than was asked for */
 static void training_pace(const struct doctor_figures *f, struct diagnosis *ret)
 {
     const struct doctor_training *t[4];
     uint32_t n = finished(&f->learning, 0, 4, t);
-    bool rises = n == 4;
+    double drawn = 0;
+    double wanted = 0;
 
-    for (uint32_t i = 0; i + 1 < n; i++) {
-        rises = rises && (double)t[i]->new_positions > 1.3 * (double)t[i + 1]->new_positions;
+    for (uint32_t i = 0; i < n; i++) {
+        drawn += (double)t[i]->samples;
+        wanted += (double)t[i]->new_positions * t[i]->samples_per_position;
     }
-    doctor_bound(ret, "new positions of the last 4 trainings: yellow if each has 1.3 times the one "
-                      "before, red if 8 times in all");
-    if (n < 4) {
-        doctor_text(ret, "fewer than four trainings");
+    doctor_bound(ret, "samples drawn over those of samples_per_position: yellow < 0.75, red < 0.2");
+    if (n == 0 || !(wanted > 0)) {
+        doctor_text(ret, "no training yet");
         return;
     }
-    double growth =
-        (double)t[0]->new_positions / (double)(t[3]->new_positions > 0 ? t[3]->new_positions : 1);
-    ret->figure = growth;
-    ret->state = !rises ? DOCTOR_GREEN : growth > 8 ? DOCTOR_RED : DOCTOR_YELLOW;
-    doctor_text(ret, "%lld new positions in the newest training, %lld three trainings before",
-                (long long)t[0]->new_positions, (long long)t[3]->new_positions);
+    ret->figure = drawn / wanted;
+    ret->state = doctor_judge(ret->figure, 0.75, 0.2, false);
+    doctor_text(
+        ret, "%.0f %% of the samples of samples_per_position were drawn in the last %u trainings",
+        100 * ret->figure, n);
 }
 
 /* ---- held-out value loss over the trained one: healthy at most 1.33 (generation 4 of a 2x16 net), 0.94 to 1.2 later;
@@ -288,8 +289,8 @@ const struct doctor_check doctor_learning_checks[] = {
     {"samples per position", samples_per_position,
      "each position is drawn too often: lower training.samples_per_position (4)", false},
     {"training pace", training_pace,
-     "trainings fall behind play, and each takes longer than the one before: lower "
-     "training.samples_per_position, raise training.threads or search.nodes",
+     "play is faster than trainings can follow: lower training.samples_per_position, raise "
+     "training.threads, training.max_samples or search.nodes",
      false},
     {"overtraining", overtraining,
      "the net knows its games by heart: lower training.samples_per_position, raise "

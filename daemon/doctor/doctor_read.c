@@ -157,6 +157,7 @@ static void take_training(sqlite3_stmt *s, struct doctor_training *ret)
         .held_out_value_loss = real(s, 11),
         .learning_rate = real(s, 12),
         .sgd = optimizer != NULL && strcmp(optimizer, "sgd") == 0,
+        .samples_per_position = real(s, 15),
     };
 }
 
@@ -169,7 +170,8 @@ static int read_trainings(struct sqlite3 *db, const struct horizon *horizon,
                 "SELECT generation, state, started_at, finished_at, samples, new_positions, "
                 "all_positions, policy_loss, policy_entropy, value_loss, held_out_policy_loss - "
                 "held_out_policy_entropy, held_out_value_loss, learning_rate, "
-                "json_extract(settings, '$.params.optimizer'), failure FROM trainings "
+                "json_extract(settings, '$.params.optimizer'), failure, "
+                "json_extract(settings, '$.params.samples_per_position') FROM trainings "
                 "WHERE id <= ?1 AND state <> 'running' ORDER BY id DESC LIMIT ?2",
                 horizon->training_id, DOCTOR_TRAININGS, &s, err);
 

@@ -70,6 +70,18 @@ static int choose_window(const struct training_begin_task *begin, struct store *
                         &ret->positions, err);
 }
 
+/* Samples are drawn for the new positions, up to a bound: where play outruns trainings each would otherwise take longer
+ * than the one before it, find more new positions for that, and so on without end. */
+static int64_t counted_positions(const struct config *config, int64_t fresh)
+{
+    const double per_position = config->training.params.samples_per_position;
+    const double bound = config->training.max_samples == CONFIG_AUTO
+                             ? 2.0 * (double)config->training.every_max
+                             : (double)config->training.max_samples / per_position;
+
+    return (double)fresh <= bound ? fresh : bound < 1 ? 1 : (int64_t)bound;
+}
+
 static int apply_begin(struct storage_task *task, struct store *store, struct error *err)
 {
     struct training_begin_task *begin = (struct training_begin_task *)task;
@@ -101,8 +113,8 @@ static int apply_begin(struct storage_task *task, struct store *store, struct er
     row->q_kind = q_kind_text(config->targets.q);
     row->teacher_policy = taught ? policy : 0;
     row->teacher_value = taught ? value : 0;
-    row->samples =
-        (int64_t)(config->training.params.samples_per_position * (double)row->new_positions);
+    const int64_t counted = counted_positions(config, row->new_positions);
+    row->samples = (int64_t)(config->training.params.samples_per_position * (double)counted);
     row->steps = (row->samples + config->training.params.batch - 1) / config->training.params.batch;
     row->policy_loss = row->policy_entropy = row->value_loss = NAN;
     row->held_out_policy_loss = row->held_out_policy_entropy = row->held_out_value_loss = NAN;
@@ -114,7 +126,7 @@ static int apply_begin(struct storage_task *task, struct store *store, struct er
         .generation = begin->generation,
         .first_seq = row->first_seq,
         .last_seq = row->last_seq,
-        .new_positions = row->new_positions,
+        .new_positions = counted,
         .samples_before = counts.samples,
         .seed = begin->seed,
         .targets = {.q_ratio = (float)row->q_ratio,

@@ -69,6 +69,7 @@ static void setup(void)
                                      .started_at = 1699999000000 - 60000 * (int64_t)i,
                                      .finished_at = 1699999030000 - 60000 * (int64_t)i,
                                      .samples = 80000,
+                                     .samples_per_position = 4,
                                      .new_positions = 20000,
                                      .all_positions = 900000 - 20000 * (int64_t)i,
                                      .policy_loss = 0.75,
@@ -298,14 +299,19 @@ END_TEST
 START_TEST(trainings_that_fall_behind_play_are_told)
 {
     for (int i = 0; i < 4; i++) {
-        f.learning.trainings[i].new_positions = 1000 << (3 - i);
-        f.learning.trainings[i].samples = 4 * f.learning.trainings[i].new_positions;
+        f.learning.trainings[i].new_positions = 40000; /* of which half the samples were drawn */
     }
     is("training pace", "yellow");
-    f.learning.trainings[0].new_positions = 9000;
+    for (int i = 0; i < 4; i++) {
+        f.learning.trainings[i].new_positions = 200000;
+    }
     is("training pace", "red");
-    f.learning.trainings[1].new_positions = 9000; /* it has caught itself */
+    for (int i = 0; i < 4; i++) {
+        f.learning.trainings[i].new_positions = i == 0 ? 30000 : 20000; /* one long wait is none */
+    }
     is("training pace", "green");
+    f.learning.n_trainings = 0;
+    is("training pace", "unknown");
 }
 END_TEST
 
