@@ -132,6 +132,9 @@ struct upkeep {
     bool short_said;          /* that retention.bytes is too small for what must stay */
     int64_t games, positions; /* dropped since it was last told */
     int64_t told_ms;          /* monotonic; 0: never */
+    bool sweeping;            /* files of nets: a task is with the storage thread, */
+    bool swept;               /* a sweep has been done since the daemon began, */
+    int64_t swept_generation; /* and nothing was to be given up then */
 };
 
 struct daemon {

@@ -3,6 +3,7 @@
 #include "daemon/daemon_internal.h"
 
 #include "daemon/resources.h"
+#include "daemon/writer/net_files.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -125,11 +126,61 @@ static void begin_drop(struct daemon *d, bool urgent)
     daemon_put(d, &drop->task);
 }
 
+/* ---- files of nets ---- */
+static void swept(struct storage_task *task, int result, const struct error *err)
+{
+    struct daemon *d = task->context;
+    const struct net_files_sweep *sweep = (const struct net_files_sweep *)task;
+
+    d->upkeep.sweeping = false;
+    d->upkeep.swept = true;
+    if (result < 0) {
+        daemon_note(d, SEVERITY_WARNING, "retention", "files of old nets stay: %s", err->text);
+    } else if (sweep->removed > 0) {
+        daemon_note(d, SEVERITY_INFO, "retention", "removed the files of %u old nets",
+                    sweep->removed);
+    }
+}
+
+static void put_sweeping(struct daemon *d, struct storage_task *task)
+{
+    d->upkeep.sweeping = task != NULL; /* without memory the next tick tries again */
+    if (task != NULL) {
+        daemon_put(d, task);
+    }
+}
+
+static void given_up(struct storage_task *task, int result, const struct error *err)
+{
+    struct daemon *d = task->context;
+
+    d->upkeep.sweeping = false;
+    if (result < 0) {
+        daemon_note(d, SEVERITY_ERROR, "retention", "old nets: %s", err->text);
+        return;
+    }
+    if (result < NET_FILES_STEP) { /* no more of them before the next net */
+        d->upkeep.swept_generation = d->scheduler.generation;
+    }
+    if ((result > 0 || !d->upkeep.swept) && !d->stopping) {
+        put_sweeping(d, net_files_sweep(d->state_dir, swept, d));
+    }
+}
+
+static bool idle_enough(const struct daemon *d)
+{
+    return !d->stopping && !storage_thread_in_trouble(d->storage) &&
+           storage_thread_queue(d->storage) < DROP_QUEUE;
+}
+
 void daemon_upkeep_tick(struct daemon *d)
 {
     if ((d->upkeep.behind || d->ticks % DROP_SECONDS == 0) && d->config.retention.bytes > 0 &&
-        !d->upkeep.dropping && !d->stopping && !storage_thread_in_trouble(d->storage) &&
-        storage_thread_queue(d->storage) < DROP_QUEUE) {
+        !d->upkeep.dropping && idle_enough(d)) {
         begin_drop(d, false);
+    }
+    if (d->config.retention.nets > 0 && !d->upkeep.sweeping && idle_enough(d) &&
+        (!d->upkeep.swept || d->upkeep.swept_generation != d->scheduler.generation)) {
+        put_sweeping(d, net_files_give_up(&d->config, given_up, d));
     }
 }

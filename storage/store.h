@@ -216,6 +216,14 @@ struct store_dropped {
 };
 int store_drop_oldest(struct store *store, const struct store_retention *what,
                       struct store_dropped *ret, struct error *err);
+/* Give up the files of old nets of line main: all but the newest `keep` generations, generation 0, the current net and
+ * candidates, what unfinished matches and running trainings use, and nets whose id or sha256 (8 digits of it at least)
+ * the text `in_use` names. An old net's state becomes 'removed'; a rejected one's `file` becomes "". At most `most` nets in one
+ * call, the oldest first. Returns how many; the caller removes their files once that is committed. */
+int store_give_up_nets(struct store *store, uint32_t keep, const char *in_use, uint32_t most,
+                       struct error *err);
+/* 1: a net with that sha256 is in the store and its file has been given up; else 0. */
+int store_net_given_up(struct store *store, const char *sha256, struct error *err);
 /* Rebuild all tallies from the rows in memory and compare: 0 if equal; ERROR_CORRUPT with the first
  * difference named. */
 int store_check_tallies(struct store *store, struct error *err);

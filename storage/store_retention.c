@@ -334,3 +334,50 @@ int store_drop_oldest(struct store *store, const struct store_retention *what,
     }
     return r;
 }
+
+/* ---- files of nets ---- */
+int store_give_up_nets(struct store *store, uint32_t keep, const char *in_use, uint32_t most,
+                       struct error *err)
+{
+    int r = store_enter(store, err);
+    if (r < 0) {
+        return r;
+    }
+    struct query query = query_begin(
+        store,
+        "UPDATE nets SET state = CASE state WHEN 'old' THEN 'removed' ELSE state END,"
+        " file = CASE state WHEN 'old' THEN file ELSE '' END"
+        " WHERE id IN (SELECT id FROM nets WHERE line = 'main' AND generation > 0"
+        " AND (state = 'old' OR (state = 'rejected' AND file <> ''))"
+        " AND generation <= (SELECT max(generation) FROM nets WHERE line = 'main') - ?1"
+        " AND id NOT IN (SELECT net_a FROM matches WHERE finished_at IS NULL)"
+        " AND id NOT IN (SELECT net_b FROM matches WHERE finished_at IS NULL)"
+        " AND id NOT IN (SELECT coalesce(parent_id, 0) FROM trainings WHERE state = 'running')"
+        " AND id NOT IN (SELECT coalesce(teacher_id, 0) FROM trainings WHERE state = 'running')"
+        " AND CAST(id AS TEXT) <> ?2"
+        " AND instr(?2, substr(sha256, 1, 8)) = 0"
+        " ORDER BY id LIMIT ?3)",
+        "giving up old nets", err);
+
+    query_int(&query, keep);
+    query_text(&query, in_use);
+    query_int(&query, most);
+    r = query_run(&query);
+    const int n = r < 0 ? 0 : sqlite3_changes(store->db);
+    r = store_leave(store, r, n > 0 ? 1 : 0, err);
+    return r < 0 ? r : n;
+}
+
+int store_net_given_up(struct store *store, const char *sha256, struct error *err)
+{
+    struct query query = query_begin(
+        store, "SELECT 1 FROM nets WHERE sha256 = ? AND (state = 'removed' OR file = '')",
+        "looking for a net", err);
+    query_text(&query, sha256);
+    int r = query_step(&query);
+    if (r == 1) {
+        r = query_end(&query);
+        return r < 0 ? r : 1;
+    }
+    return r;
+}

@@ -123,6 +123,7 @@ struct config {
 
     struct {           /* retention */
         int64_t bytes; /* of the store's file; 0 = keep all */
+        uint32_t nets; /* whose files are kept; 0 = of all */
     } retention;
 
     struct {                        /* events */

@@ -209,6 +209,10 @@ const struct config_key config_keys[] = {
     {"resources.cores", COUNT(resources.cores, 1024), RESTART,
      .doc = "Processor cores to use at most; auto = all that qzd may use."},
 
+    {"retention.nets", INTEGER(retention.nets, 0, 1000000),
+     .doc = "Generations whose nets' files are kept: the newest so many (20 at least), the first "
+            "and what is in use; "
+            "games of others cannot be replayed. 0 = all."},
     {"retention.bytes", INTEGER(retention.bytes, 0, EXACT),
      .doc = "Size of qzd.db above which the oldest finished games are dropped, but for those in "
             "the window; tallies, trainings, evaluations and nets stay; 0 = keep all."},

@@ -146,7 +146,7 @@ static int find_in_store(struct qzctl *qzctl, const char *which, struct qzctl_ne
         return r;
     }
     found->generation = net.generation;
-    if (strcmp(net.state, "removed") == 0) {
+    if (strcmp(net.state, "removed") == 0 || net.file[0] == '\0') {
         r = error_set(err, ERROR_NOT_FOUND, "net %lld: its file has been removed",
                       (long long)net.id);
     } else if (snprintf(ret_file, PATH_MAX, "%s/%s", qzctl->state_dir, net.file) >= PATH_MAX) {
