@@ -134,6 +134,8 @@ struct upkeep {
     int64_t told_ms;          /* monotonic; 0: never */
     bool sweeping;            /* files of nets: a task is with the storage thread, */
     bool swept;               /* a sweep has been done since the daemon began, */
+    uint32_t files;           /* removed since it was last told */
+    int64_t files_told_ms;    /* monotonic; 0: never */
     int64_t swept_generation; /* and nothing was to be given up then */
 };
 

@@ -136,9 +136,16 @@ static void swept(struct storage_task *task, int result, const struct error *err
     d->upkeep.swept = true;
     if (result < 0) {
         daemon_note(d, SEVERITY_WARNING, "retention", "files of old nets stay: %s", err->text);
-    } else if (sweep->removed > 0) {
+        return;
+    }
+    d->upkeep.files += sweep->removed;
+    const int64_t now_ms = daemon_now_ms();
+    if (d->upkeep.files > 0 &&
+        (d->upkeep.files_told_ms == 0 || now_ms - d->upkeep.files_told_ms >= DROP_TOLD_MS)) {
         daemon_note(d, SEVERITY_INFO, "retention", "removed the files of %u old nets",
-                    sweep->removed);
+                    d->upkeep.files);
+        d->upkeep.files_told_ms = now_ms;
+        d->upkeep.files = 0;
     }
 }
 

@@ -210,7 +210,8 @@ const struct config_key config_keys[] = {
      .doc = "Processor cores to use at most; auto = all that qzd may use."},
 
     {"retention.nets", INTEGER(retention.nets, 0, 1000000),
-     .doc = "Generations whose nets' files are kept: the newest so many (20 at least), the first "
+     .doc = "Generations whose nets' files are kept: the newest so many (at least 20 more than "
+            "evaluation.opponents go back), the first "
             "and what is in use; "
             "games of others cannot be replayed. 0 = all."},
     {"retention.bytes", INTEGER(retention.bytes, 0, EXACT),
