@@ -288,13 +288,33 @@ static void take_match_result(struct daemon *d, const Qzd__MatchResult *result)
     daemon_put(d, &end->task);
 }
 
+/* It is given up: another attempt would say the same. */
+static void fail_match(struct daemon *d, const char *why)
+{
+    daemon_note(d, SEVERITY_ERROR, "match failed", "net %" PRId64 ": %s", d->evaluation.net_id,
+                why);
+    d->evaluation.match.told = d->evaluation.match.failed = true;
+    supervisor_stop(d->supervisor, ROLE_MATCH, 0, DAEMON_GRACE_MS);
+}
+
+static void take_match_pair(struct daemon *d, const Qzd__MatchPair *pair)
+{
+    struct error err;
+
+    if (game_rules_pair(d->game, pair, &err) < 0) {
+        fail_match(d, err.text);
+        return;
+    }
+    d->evaluation.match.pairs = pair->pair + 1;
+    daemon_put(d, match_pair_create(pair, pair_stored, d));
+}
+
 void daemon_play_message(struct daemon *d, const Qzd__FromChild *message)
 {
     switch (message->what_case) {
     case QZD__FROM_CHILD__WHAT_MATCH_PAIR:
         if (!d->evaluation.match.told) {
-            d->evaluation.match.pairs = message->match_pair->pair + 1;
-            daemon_put(d, match_pair_create(message->match_pair, pair_stored, d));
+            take_match_pair(d, message->match_pair);
         }
         break;
     case QZD__FROM_CHILD__WHAT_MATCH_RESULT:
@@ -303,10 +323,7 @@ void daemon_play_message(struct daemon *d, const Qzd__FromChild *message)
         }
         break;
     case QZD__FROM_CHILD__WHAT_FAILURE:
-        daemon_note(d, SEVERITY_ERROR, "match failed", "net %" PRId64 ": %s", d->evaluation.net_id,
-                    message->failure->text);
-        d->evaluation.match.told = d->evaluation.match.failed = true;
-        supervisor_stop(d->supervisor, ROLE_MATCH, 0, DAEMON_GRACE_MS);
+        fail_match(d, message->failure->text);
         break;
     default:
         break;

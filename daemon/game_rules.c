@@ -2,6 +2,7 @@
 
 #include "storage/policy.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,13 +50,13 @@ static bool contains(const uint16_t *legal, uint32_t n, uint32_t action)
     return false;
 }
 
-int game_rules_start(struct active_game *active, const struct game *game,
-                     const Qzd__GameStart *start, struct error *err)
+static int check_start(const struct active_game *active, const struct game *game, const char *kind,
+                       const Qzd__GameStart *start, struct error *err)
 {
     union game_state state;
     const char *why = NULL;
 
-    if (strcmp(start->game, game->name) != 0 || strcmp(start->kind, "selfplay") != 0 ||
+    if (strcmp(start->game, game->name) != 0 || strcmp(start->kind, kind) != 0 ||
         start->seed != active->seed || strcmp(start->opening, active->opening) != 0) {
         return error_set(
             err, ERROR_INVALID,
@@ -70,6 +71,12 @@ int game_rules_start(struct active_game *active, const struct game *game,
                          start->first_side);
     }
     return 0;
+}
+
+int game_rules_start(struct active_game *active, const struct game *game,
+                     const Qzd__GameStart *start, struct error *err)
+{
+    return check_start(active, game, "selfplay", start, err);
 }
 
 int game_rules_position(struct active_game *active, const struct game *game,
@@ -124,6 +131,71 @@ int game_rules_end(struct active_game *active, const struct game *game, const Qz
         return error_set(err, ERROR_INVALID,
                          "it ends by \"%.16s\" with %d, which the rules do not say", end->reason,
                          end->first_player_outcome);
+    }
+    return 0;
+}
+
+/* ---- matches ---- */
+static int check_moves(struct active_game *active, const struct game *game, const Qzd__Game *played,
+                       struct error *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < played->n_positions && r >= 0; i++) {
+        const Qzd__Position *position = played->positions[i];
+        r = game_rules_position(active, game, position, err);
+        if (r >= 0 && game_table_play(active, position->ply, (uint16_t)position->action, NAN) < 0) {
+            r = error_set(err, ERROR_NO_MEMORY, "out of memory");
+        }
+    }
+    r = r < 0 ? r : game_rules_end(active, game, played->end, err);
+    if (r >= 0 && strcmp(played->end->reason, "rules") != 0) {
+        r = error_set(err, ERROR_INVALID, "it ends by \"%.16s\"", played->end->reason);
+    }
+    return r;
+}
+
+static int check_match_game(const struct game *game, const Qzd__Game *played, const char *opening,
+                            struct error *err)
+{
+    struct game_table *table = game_table_create();
+    struct active_game *active = NULL;
+    int r;
+
+    if (table != NULL && strlen(played->start->uid) == RECORD_UID_BYTES - 1) {
+        active = game_table_add(table, played->start->uid, 0, played->start->seed, opening);
+    }
+    if (active == NULL) {
+        r = error_set(err, ERROR_INVALID, "a game without a name, or out of memory");
+    } else {
+        r = check_start(active, game, "match", played->start, err);
+        r = r < 0 ? r : check_moves(active, game, played, err);
+    }
+    game_table_destroy(table);
+    return r;
+}
+
+int game_rules_pair(const struct game *game, const Qzd__MatchPair *pair, struct error *err)
+{
+    if (pair->n_games != 2 || pair->n_half_points != 2 || pair->n_fingerprints != 2 ||
+        pair->games[0]->start == NULL || pair->games[1]->start == NULL ||
+        pair->games[0]->end == NULL || pair->games[1]->end == NULL) {
+        return error_set(err, ERROR_INVALID, "pair %u is not two games", pair->pair);
+    }
+    for (int k = 0; k < 2; k++) {
+        const Qzd__Game *played = pair->games[k];
+        int r = check_match_game(game, played, pair->games[0]->start->opening, err);
+        if (r < 0) {
+            return error_prefix(err, r, "pair %u, game %d", pair->pair, k + 1);
+        }
+        const int outcome = played->end->first_player_outcome;
+        /* The side that moves first behind the opening is net a's in game 0, net b's in game 1. */
+        const bool a_is_first = (played->start->first_side == 0) == (k == 0);
+        if ((int)pair->half_points[k] != 1 + (a_is_first ? outcome : -outcome)) {
+            return error_set(err, ERROR_INVALID,
+                             "pair %u, game %d: %u half points for an outcome of %d", pair->pair,
+                             k + 1, pair->half_points[k], outcome);
+        }
     }
     return 0;
 }

@@ -1,4 +1,4 @@
-/* Whether what a worker says of a game is possible by the rules. A move that is none would be found much later, by each
+/* Whether what a child says of a game is possible by the rules. A move that is none would be found much later, by each
  * training whose window holds it, and no training could end then. */
 #ifndef DAEMON_GAME_RULES_H
 #define DAEMON_GAME_RULES_H
@@ -17,5 +17,8 @@ int game_rules_position(struct active_game *active, const struct game *game,
 /* The end: as many plies, and where the rules end it, their result. */
 int game_rules_end(struct active_game *active, const struct game *game, const Qzd__GameEnd *end,
                    struct error *err);
+/* A match's pair, whole: two games of kind "match" behind one opening that the rules allow from the first move to their end,
+ * and points that follow from it. Games of a match are played to the end. */
+int game_rules_pair(const struct game *game, const Qzd__MatchPair *pair, struct error *err);
 
 #endif

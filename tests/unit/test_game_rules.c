@@ -142,6 +142,99 @@ START_TEST(game_that_goes_on_after_a_restart_is_known_by_its_moves)
 }
 END_TEST
 
+/* ---- matches: both games of a pair behind "44"; the first player wins game 0 in column 1, the second game 1 in column 2 */
+struct pair_told {
+    Qzd__MatchPair pair;
+    Qzd__Game games[2], *list[2];
+    Qzd__GameStart starts[2];
+    Qzd__GameEnd ends[2];
+    Qzd__Position positions[2][16], *position_list[2][16];
+    uint32_t half_points[2];
+    uint64_t fingerprints[2];
+};
+
+static void tell_pair(struct pair_told *t)
+{
+    static const char *const moves[2] = {"1212121", "12121232"};
+    static const int outcomes[2] = {1, -1};
+
+    memset(t, 0, sizeof *t);
+    qzd__match_pair__init(&t->pair);
+    for (int k = 0; k < 2; k++) {
+        qzd__game__init(&t->games[k]);
+        qzd__game_start__init(&t->starts[k]);
+        qzd__game_end__init(&t->ends[k]);
+        t->starts[k].uid =
+            (char[][33]){"000000000000000000000000000000aa", "000000000000000000000000000000bb"}[k];
+        t->starts[k].game = "connect4";
+        t->starts[k].kind = "match";
+        t->starts[k].opening = "44";
+        t->starts[k].seed = 3;
+        t->games[k].n_positions = strlen(moves[k]);
+        for (uint32_t i = 0; moves[k][i] != '\0'; i++) {
+            qzd__position__init(&t->positions[k][i]);
+            t->positions[k][i].ply = i;
+            t->positions[k][i].action = (uint32_t)(moves[k][i] - '1');
+            t->position_list[k][i] = &t->positions[k][i];
+        }
+        t->ends[k].plies = (uint32_t)strlen(moves[k]);
+        t->ends[k].first_player_outcome = outcomes[k];
+        t->ends[k].reason = "rules";
+        t->games[k].start = &t->starts[k];
+        t->games[k].end = &t->ends[k];
+        t->games[k].positions = t->position_list[k];
+        t->list[k] = &t->games[k];
+        t->half_points[k] = 2; /* net a has the other side in the second game */
+    }
+    t->pair.n_games = t->pair.n_half_points = t->pair.n_fingerprints = 2;
+    t->pair.games = t->list;
+    t->pair.half_points = t->half_points;
+    t->pair.fingerprints = t->fingerprints;
+}
+
+static void refuse_pair(const struct pair_told *t, const char *why)
+{
+    ck_assert_int_eq(game_rules_pair(connect4, &t->pair, &err), ERROR_INVALID);
+    ck_assert_msg(strstr(err.text, why) != NULL, "%s", err.text);
+}
+
+START_TEST(match_pairs_are_two_games_by_the_rules_with_the_points_that_follow)
+{
+    struct pair_told t;
+
+    tell_pair(&t);
+    ck_assert_msg(game_rules_pair(connect4, &t.pair, &err) == 0, "%s", err.text);
+    t.half_points[1] = 0;
+    refuse_pair(&t, "game 2: 0 half points");
+    tell_pair(&t);
+    t.positions[0][3].action = 7;
+    refuse_pair(&t, "game 1: ply 3: move 7");
+    tell_pair(&t);
+    t.positions[1][3].ply = 2;
+    ck_assert_int_eq(game_rules_pair(connect4, &t.pair, &err), ERROR_CONFLICT);
+    tell_pair(&t);
+    t.ends[0].first_player_outcome = -1;
+    refuse_pair(&t, "which the rules do not say");
+    tell_pair(&t);
+    t.games[0].n_positions = t.ends[0].plies = 6; /* it is not over there */
+    refuse_pair(&t, "which the rules do not say");
+    t.ends[0].reason = "resign";
+    refuse_pair(&t, "it ends by \"resign\"");
+    tell_pair(&t);
+    t.starts[1].opening = "43";
+    refuse_pair(&t, "game 2: its start speaks of another game");
+    tell_pair(&t);
+    t.starts[0].kind = "selfplay";
+    refuse_pair(&t, "game 1: its start speaks of another game");
+    tell_pair(&t);
+    t.starts[0].uid = "short";
+    refuse_pair(&t, "without a name");
+    tell_pair(&t);
+    t.pair.n_games = 1;
+    refuse_pair(&t, "is not two games");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("game_rules");
@@ -154,6 +247,7 @@ int main(void)
     tcase_add_test(tcase, asking_changes_nothing);
     tcase_add_test(tcase, end_by_the_rules_must_be_one);
     tcase_add_test(tcase, game_that_goes_on_after_a_restart_is_known_by_its_moves);
+    tcase_add_test(tcase, match_pairs_are_two_games_by_the_rules_with_the_points_that_follow);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
     int failed = srunner_ntests_failed(runner);
