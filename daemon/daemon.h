@@ -4,11 +4,14 @@
  *
  *     daemon.c            begin and end, signals, the tick         <- start here, at daemon_run()
  *     daemon_resume.c     what the store says at the start, generation 0
+ *     daemon_schedule.c   what the scheduler is told of the settings, what becomes of its commands
  *     daemon_children.c   what workers say, the games they play
  *     daemon_trainings.c  trainings and evaluations
+ *     daemon_matches.c    matches for ratings and gates
+ *     daemon_watch.c      children that fall silent
  *     daemon_control.c    commands of a person, reload
  *     daemon_doctor.c     when the doctor looks, and what becomes of what it finds
- *     daemon_upkeep.c     limits of the children, retention
+ *     daemon_upkeep.c     limits of the children, retention of games and nets
  *     daemon_status.c     what it says of itself: status, terminal, systemd */
 #ifndef DAEMON_DAEMON_H
 #define DAEMON_DAEMON_H

@@ -5,6 +5,7 @@
  *   start -> plan (storage) -> process and job -> pairs (storage) ... -> result -> end (storage) -> process
  *   ends -> the scheduler hears of it. A candidate's fate is committed with the end of its match. */
 #include "daemon/daemon_internal.h"
+#include "daemon/game_rules.h"
 #include "daemon/writer/match_tasks.h"
 #include "daemon/writer/rate.h"
 

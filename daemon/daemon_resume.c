@@ -116,6 +116,32 @@ const struct known_net *daemon_find_net(const struct daemon *d, int64_t id)
     return NULL;
 }
 
+/* Write a net that nothing has trained into nets/ and the store, as generation 0 and the current net of its line. Takes the
+ * net over, and what *row owns. */
+static int enter_net(struct daemon *d, const char *line, const struct net_arch *arch,
+                     struct net *net, struct store_net *row, struct error *err)
+{
+    char folder[PATH_MAX + 8];
+
+    (void)snprintf(folder, sizeof(folder), "%s/nets", d->state_dir);
+    int r = net_save_by_hash(net, folder, row->sha256, err);
+    row->arch = net_arch_json(arch);
+    net_destroy(net);
+    if (r >= 0 && row->arch == NULL) {
+        r = error_set(err, ERROR_NO_MEMORY, "the net of line %s: out of memory", line);
+    }
+    if (r >= 0) {
+        (void)snprintf(row->line, sizeof(row->line), "%s", line);
+        (void)snprintf(row->game, sizeof(row->game), "%s", d->game->name);
+        (void)snprintf(row->origin, sizeof(row->origin), "new");
+        (void)snprintf(row->state, sizeof(row->state), "current");
+        (void)snprintf(row->file, sizeof(row->file), "nets/%s.safetensors", row->sha256);
+        r = store_add_net(d->store, row, &row->id, err);
+    }
+    store_net_finish(row);
+    return r;
+}
+
 static int make_first_net(struct daemon *d, struct error *err)
 {
     struct net_arch arch = {.blocks = d->config.network.blocks,
@@ -124,7 +150,6 @@ static int make_first_net(struct daemon *d, struct error *err)
                             .value_hidden = d->config.network.value_hidden,
                             .value = d->config.network.value};
     struct store_net row = {.created_at = daemon_wall_ms()};
-    char folder[PATH_MAX + 8];
     int r = net_arch_for_game(&arch, d->game, err);
 
     if (r < 0) {
@@ -139,23 +164,7 @@ static int make_first_net(struct daemon *d, struct error *err)
         return error_set(err, ERROR_NO_MEMORY, "the first net: out of memory");
     }
     net_init(net, d->seed);
-    (void)snprintf(folder, sizeof(folder), "%s/nets", d->state_dir);
-    r = net_save_by_hash(net, folder, row.sha256, err);
-    row.arch = net_arch_json(&arch);
-    net_destroy(net);
-    if (r >= 0 && row.arch == NULL) {
-        r = error_set(err, ERROR_NO_MEMORY, "the first net: out of memory");
-    }
-    if (r >= 0) {
-        (void)snprintf(row.line, sizeof(row.line), "main");
-        (void)snprintf(row.game, sizeof(row.game), "%s", d->game->name);
-        (void)snprintf(row.origin, sizeof(row.origin), "new");
-        (void)snprintf(row.state, sizeof(row.state), "current");
-        (void)snprintf(row.file, sizeof(row.file), "nets/%s.safetensors", row.sha256);
-        r = store_add_net(d->store, &row, &row.id, err);
-    }
-    store_net_finish(&row);
-    return r;
+    return enter_net(d, "main", &arch, net, &row, err);
 }
 
 /* The net of line uniform: "all moves alike, an even game", as small as a net can be. A row and a file like
@@ -168,7 +177,6 @@ static int make_uniform_net(struct daemon *d, struct error *err)
                             .value_hidden = 1,
                             .value = d->config.network.value};
     struct store_net row = {.created_at = daemon_wall_ms()};
-    char folder[PATH_MAX + 8];
     int r = store_net_at(d->store, "uniform", 0, &row, err);
 
     if (r != ERROR_NOT_FOUND) {
@@ -181,23 +189,7 @@ static int make_uniform_net(struct daemon *d, struct error *err)
         return r < 0 ? r : error_set(err, ERROR_NO_MEMORY, "the uniform net: out of memory");
     }
     net_init(net, 0);
-    (void)snprintf(folder, sizeof(folder), "%s/nets", d->state_dir);
-    r = net_save_by_hash(net, folder, row.sha256, err);
-    row.arch = net_arch_json(&arch);
-    net_destroy(net);
-    if (r >= 0 && row.arch == NULL) {
-        r = error_set(err, ERROR_NO_MEMORY, "the uniform net: out of memory");
-    }
-    if (r >= 0) {
-        (void)snprintf(row.line, sizeof(row.line), "uniform");
-        (void)snprintf(row.game, sizeof(row.game), "%s", d->game->name);
-        (void)snprintf(row.origin, sizeof(row.origin), "new");
-        (void)snprintf(row.state, sizeof(row.state), "current");
-        (void)snprintf(row.file, sizeof(row.file), "nets/%s.safetensors", row.sha256);
-        r = store_add_net(d->store, &row, &row.id, err);
-    }
-    store_net_finish(&row);
-    return r;
+    return enter_net(d, "uniform", &arch, net, &row, err);
 }
 
 static int resume_trained(struct daemon *d, struct error *err)

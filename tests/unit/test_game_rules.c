@@ -157,6 +157,8 @@ static void tell_pair(struct pair_told *t)
 {
     static const char *const moves[2] = {"1212121", "12121232"};
     static const int outcomes[2] = {1, -1};
+    static char uids[2][RECORD_UID_BYTES] = {"000000000000000000000000000000aa",
+                                             "000000000000000000000000000000bb"};
 
     memset(t, 0, sizeof *t);
     qzd__match_pair__init(&t->pair);
@@ -164,8 +166,7 @@ static void tell_pair(struct pair_told *t)
         qzd__game__init(&t->games[k]);
         qzd__game_start__init(&t->starts[k]);
         qzd__game_end__init(&t->ends[k]);
-        t->starts[k].uid =
-            (char[][33]){"000000000000000000000000000000aa", "000000000000000000000000000000bb"}[k];
+        t->starts[k].uid = uids[k];
         t->starts[k].game = "connect4";
         t->starts[k].kind = "match";
         t->starts[k].opening = "44";
@@ -227,7 +228,7 @@ START_TEST(match_pairs_are_two_games_by_the_rules_with_the_points_that_follow)
     t.starts[0].kind = "selfplay";
     refuse_pair(&t, "game 1: its start speaks of another game");
     tell_pair(&t);
-    t.starts[0].uid = "short";
+    t.starts[0].uid = (char[]){"short"};
     refuse_pair(&t, "without a name");
     tell_pair(&t);
     t.pair.n_games = 1;
