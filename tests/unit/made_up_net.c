@@ -1,5 +1,6 @@
 #include "tests/unit/made_up_net.h"
 
+#include "mcts/games/connect4.h"
 #include "mcts/random.h"
 
 #include <check.h>
@@ -78,4 +79,31 @@ void state_random(const struct game *game, uint64_t seed, uint32_t plies, union 
             return;
         }
     }
+}
+
+struct search_params search_quiet(uint32_t nodes, bool solver)
+{
+    struct search_params params = search_params_default;
+    params.nodes = nodes;
+    params.noise_share = 0.0F;
+    params.solver = solver;
+    return params;
+}
+
+void search_run(const struct game *game, made_up_net net, const struct search_params *params,
+                const void *state, uint64_t seed, struct search_result *ret)
+{
+    struct search *search = search_create(game);
+    ck_assert_ptr_nonnull(search);
+    search_begin(search, params, state, seed, game->ply(state));
+    search_finish(search, game, net, ret);
+    search_destroy(search);
+}
+
+void search_run_moves(const char *moves, made_up_net net, const struct search_params *params,
+                      struct search_result *ret)
+{
+    union game_state state;
+    state_at(&connect4, moves, &state);
+    search_run(&connect4, net, params, &state, 1, ret);
 }

@@ -18,6 +18,13 @@ void net_by_key(const struct game *game, const struct search_leaf *leaf, float *
 /* Go on to the end; fails the test without memory. */
 void search_finish(struct search *search, const struct game *game, made_up_net net,
                    struct search_result *ret);
+/* The usual settings without noise. */
+struct search_params search_quiet(uint32_t nodes, bool solver);
+/* A search of its own, from its beginning to its end: of a state, or of Connect Four behind these moves with seed 1. */
+void search_run(const struct game *game, made_up_net net, const struct search_params *params,
+                const void *state, uint64_t seed, struct search_result *ret);
+void search_run_moves(const char *moves, made_up_net net, const struct search_params *params,
+                      struct search_result *ret);
 /* The state after these moves. */
 void state_at(const struct game *game, const char *moves, union game_state *ret);
 /* The state of a random game of `plies` moves that is not over; the same for the same seed. */

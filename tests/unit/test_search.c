@@ -8,33 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct search_params quiet(uint32_t nodes, bool solver)
-{
-    struct search_params params = search_params_default;
-    params.nodes = nodes;
-    params.noise_share = 0.0F;
-    params.solver = solver;
-    return params;
-}
-
-static void run(const struct game *game, made_up_net net, const struct search_params *params,
-                const void *state, uint64_t seed, struct search_result *ret)
-{
-    struct search *search = search_create(game);
-    ck_assert_ptr_nonnull(search);
-    search_begin(search, params, state, seed, game->ply(state));
-    search_finish(search, game, net, ret);
-    search_destroy(search);
-}
-
-static void run_moves(const char *moves, made_up_net net, const struct search_params *params,
-                      struct search_result *ret)
-{
-    union game_state state;
-    state_at(&connect4, moves, &state);
-    run(&connect4, net, params, &state, 1, ret);
-}
-
 static uint32_t sum_of_visits(const struct search_result *result)
 {
     uint32_t sum = 0;
@@ -93,11 +66,11 @@ END_TEST
 START_TEST(single_legal_move_still_gets_a_full_search)
 {
     struct search_result result;
-    struct search_params params = quiet(800, false);
+    struct search_params params = search_quiet(800, false);
     union game_state state;
     /* Columns 1 to 6 are full, no line on the board. */
     state_at(&connect4, "121212212121343434434343565656656565", &state);
-    run(&connect4, net_by_key, &params, &state, 0, &result);
+    search_run(&connect4, net_by_key, &params, &state, 0, &result);
     ck_assert_uint_eq(result.n_moves, 1);
     ck_assert_uint_eq(result.nodes, 800);
     ck_assert_uint_eq(result.moves[0].visits, 799);
@@ -108,8 +81,8 @@ END_TEST
 START_TEST(proven_winner_takes_the_move_and_all_of_the_target)
 {
     struct search_result result;
-    struct search_params params = quiet(800, true);
-    run_moves("112233", net_by_key, &params, &result);
+    struct search_params params = search_quiet(800, true);
+    search_run_moves("112233", net_by_key, &params, &result);
     ck_assert(result.proven);
     ck_assert_uint_lt(result.nodes, 800); /* it stopped */
     for (uint32_t i = 0; i < result.n_moves; i++) {
@@ -124,8 +97,8 @@ END_TEST
 START_TEST(proven_losers_leave_the_target_unless_all_lose)
 {
     struct search_result result;
-    struct search_params params = quiet(800, true);
-    run_moves("71727", net_uniform, &params, &result);
+    struct search_params params = search_quiet(800, true);
+    search_run_moves("71727", net_uniform, &params, &result);
     for (uint32_t i = 0; i < 6; i++) {
         ck_assert(result.moves[i].proven);
         ck_assert_float_eq(result.moves[i].q, -1.0F);
@@ -136,7 +109,7 @@ START_TEST(proven_losers_leave_the_target_unless_all_lose)
     ck_assert_uint_eq(result.nodes, 800);
     ck_assert_uint_eq(result.moves[6].visits, result.moves[6].n);
 
-    run_moves("44455554221", net_uniform, &params, &result);
+    search_run_moves("44455554221", net_uniform, &params, &result);
     ck_assert(result.proven && result.proven_value == -1);
     ck_assert_float_eq(result.best_q, -1.0F);
     ck_assert_uint_eq(sum_of_visits(&result), result.nodes - 1);
@@ -146,7 +119,7 @@ END_TEST
 START_TEST(proof_does_not_touch_the_raw_output_of_the_net)
 {
     struct search_result result;
-    struct search_params params = quiet(800, true);
+    struct search_params params = search_quiet(800, true);
     union game_state state;
     struct search_leaf leaf = {0};
     struct evaluation raw;
@@ -158,7 +131,7 @@ START_TEST(proof_does_not_touch_the_raw_output_of_the_net)
     leaf.legal = legal;
     leaf.n_legal = connect4.legal(&state, legal);
     net_by_key(&connect4, &leaf, priors, &raw);
-    run(&connect4, net_by_key, &params, &state, 0, &result);
+    search_run(&connect4, net_by_key, &params, &state, 0, &result);
     ck_assert(result.proven);
     ck_assert_float_eq(result.v, raw.v);
     ck_assert_float_eq(result.v_d, raw.d);
@@ -203,7 +176,7 @@ START_TEST(when_only_losing_moves_were_visited_the_others_are_the_target)
         .play = trap_play,
     };
     struct search_result result;
-    struct search_params params = quiet(2, true);
+    struct search_params params = search_quiet(2, true);
     uint64_t start = 0;
     struct search *search = search_create(&trap);
     search_begin(search, &params, &start, 0, 0);
@@ -221,11 +194,11 @@ END_TEST
 START_TEST(kld_is_measured_against_the_prior_without_noise)
 {
     struct search_result with;
-    struct search_params params = quiet(200, false);
+    struct search_params params = search_quiet(200, false);
     union game_state state;
     state_at(&connect4, "4", &state);
     params.noise_share = 0.25F;
-    run(&connect4, net_by_key, &params, &state, 3, &with);
+    search_run(&connect4, net_by_key, &params, &state, 3, &with);
     double kld = 0.0;
     double priors = 0.0;
     for (uint32_t i = 0; i < with.n_moves; i++) {
@@ -269,7 +242,7 @@ END_TEST
 START_TEST(asking_twice_gives_the_same_leaf)
 {
     struct search *search = search_create(&connect4);
-    struct search_params params = quiet(50, true);
+    struct search_params params = search_quiet(50, true);
     struct search_leaf a;
     struct search_leaf b;
     struct evaluation evaluation;
@@ -301,7 +274,7 @@ START_TEST(used_and_fresh_searches_give_the_same_bits)
         state_random(&connect4, seed, (uint32_t)seed, &state);
         search_begin(used, &search_params_default, &state, seed, (uint32_t)seed);
         search_finish(used, &connect4, net_by_key, &a);
-        run(&connect4, net_by_key, &search_params_default, &state, seed, &b);
+        search_run(&connect4, net_by_key, &search_params_default, &state, seed, &b);
         ck_assert_uint_eq(a.n_moves, b.n_moves);
         ck_assert_mem_eq(&a.q, &b.q, sizeof(a.q));
         for (uint32_t i = 0; i < a.n_moves; i++) {
@@ -316,8 +289,8 @@ END_TEST
 START_TEST(advance_keeps_the_subtree)
 {
     struct search *search = search_create(&connect4);
-    struct search_params params = quiet(400, true);
-    struct search_params shorter = quiet(2, true);
+    struct search_params params = search_quiet(400, true);
+    struct search_params shorter = search_quiet(2, true);
     struct search_result before;
     struct search_result kept;
     struct search_result after;
@@ -339,7 +312,7 @@ START_TEST(advance_keeps_the_subtree)
     ck_assert_uint_eq(kept.best_action, line[1]);
 
     connect4.play(&state, before.best_action);
-    run(&connect4, net_by_key, &shorter, &state, 0, &after);
+    search_run(&connect4, net_by_key, &shorter, &state, 0, &after);
     ck_assert_float_eq(kept.v, after.v); /* the new root's own evaluation */
     ck_assert_float_eq(kept.v_d, after.v_d);
     ck_assert_float_eq(kept.m, after.m);
@@ -389,8 +362,8 @@ END_TEST
 START_TEST(advance_refuses_what_was_never_reached_and_what_is_over)
 {
     struct search *search = search_create(&connect4);
-    struct search_params params = quiet(100, true);
-    struct search_params unlike = quiet(100, false);
+    struct search_params params = search_quiet(100, true);
+    struct search_params unlike = search_quiet(100, false);
     struct search_result before;
     struct search_result after;
     union game_state state;
@@ -417,7 +390,7 @@ END_TEST
 START_TEST(principal_variation_is_a_legal_line_to_the_end)
 {
     struct search *search = search_create(&connect4);
-    struct search_params params = quiet(800, true);
+    struct search_params params = search_quiet(800, true);
     struct search_result result;
     union game_state state;
     uint16_t line[42];

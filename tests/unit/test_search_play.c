@@ -9,33 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct search_params quiet(uint32_t nodes, bool solver)
-{
-    struct search_params params = search_params_default;
-    params.nodes = nodes;
-    params.noise_share = 0.0F;
-    params.solver = solver;
-    return params;
-}
-
-static void run(const struct game *game, made_up_net net, const struct search_params *params,
-                const void *state, uint64_t seed, struct search_result *ret)
-{
-    struct search *search = search_create(game);
-    ck_assert_ptr_nonnull(search);
-    search_begin(search, params, state, seed, game->ply(state));
-    search_finish(search, game, net, ret);
-    search_destroy(search);
-}
-
-static void run_moves(const char *moves, made_up_net net, const struct search_params *params,
-                      struct search_result *ret)
-{
-    union game_state state;
-    state_at(&connect4, moves, &state);
-    run(&connect4, net, params, &state, 1, ret);
-}
-
 /* --- Tactics: an untrained net and 800 nodes must see these. --- */
 
 static const struct {
@@ -61,7 +34,7 @@ START_TEST(untrained_net_and_800_nodes_find_tactics)
         struct search_result result;
         union game_state state;
         state_at(&connect4, tactics[_i].moves, &state);
-        run(&connect4, net_uniform, &search_params_default, &state, seed, &result);
+        search_run(&connect4, net_uniform, &search_params_default, &state, seed, &result);
         ck_assert_msg(strchr(tactics[_i].good, '1' + result.best_action) != NULL, "%s: played %d",
                       tactics[_i].moves, result.best_action + 1);
         ck_assert_int_eq(result.proven, tactics[_i].proven);
@@ -76,8 +49,8 @@ END_TEST
 START_TEST(tactics_are_found_without_proofs_too)
 {
     struct search_result result;
-    struct search_params params = quiet(800, false);
-    run_moves(tactics[_i].moves, net_uniform, &params, &result);
+    struct search_params params = search_quiet(800, false);
+    search_run_moves(tactics[_i].moves, net_uniform, &params, &result);
     ck_assert_msg(strchr(tactics[_i].good, '1' + result.best_action) != NULL, "%s: played %d",
                   tactics[_i].moves, result.best_action + 1);
     ck_assert(!result.proven);
@@ -118,7 +91,7 @@ static void check_exact(struct search *search, const void *state, int8_t *memo)
     int value;
     uint32_t plies = tictactoe.ply(state);
     /* Breadth first, as an untrained net has it, the first plies take more to see to the end. */
-    struct search_params params = quiet(plies < 3 ? 20000 : 800, true);
+    struct search_params params = search_quiet(plies < 3 ? 20000 : 800, true);
 
     if (tictactoe.over(state, &value)) {
         return;
@@ -272,7 +245,7 @@ START_TEST(swapping_colours_gives_the_same_search)
         for (int solver = 0; solver < 2; solver++) {
             const struct coloured *s = &positions[i];
             struct coloured swapped = {{s->stones[1], s->stones[0]}, 1 - s->mover};
-            struct search_params params = quiet(200, solver == 1);
+            struct search_params params = search_quiet(200, solver == 1);
             struct search_result a;
             struct search_result b;
             struct search *search = search_create(&coloured_game);
@@ -298,7 +271,7 @@ START_TEST(value_turns_its_sign_from_ply_to_ply)
      * nothing the sign comes from the ends of games alone. */
     static const struct coloured white_wins = {{0003, 0060}, 0}; /* c3 wins at once */
     struct coloured black_loses = {{0003, 0020}, 1}; /* two threats less one stone: must block */
-    struct search_params params = quiet(400, false);
+    struct search_params params = search_quiet(400, false);
     struct search_result result;
     struct search *search = search_create(&coloured_game);
 
