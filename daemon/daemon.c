@@ -3,6 +3,7 @@
 #include "daemon/notify.h"
 #include "daemon/slots.h"
 #include "selfplay/match.h"
+#include "selfplay/speed.h"
 #include "trainer/net/kernel.h"
 
 #include <errno.h>
@@ -21,6 +22,7 @@
  * (supervisor), what they said is in the queue and the storage thread is closed; when that is done the
  * remaining handles close and the loop has nothing left to run for. */
 enum { TICK_MS = 1000, SECOND_SIGINT_MS = 500, EXIT_FAILED = 1, EXIT_BAD_CONFIG = 4 };
+static const double MEASURE_SECONDS = 1;
 
 int64_t daemon_now_ms(void)
 {
@@ -428,6 +430,42 @@ static int choose_kernel(const struct daemon *d, struct error *err)
     return 0;
 }
 
+/* games_per_worker: auto is as many as make the fastest batches of this net on this processor: each game adds one position
+ * to a batch. Measured before the loop begins, which never computes. */
+static void choose_games(struct daemon *d)
+{
+    struct speed_batches batches = speed_batches_usual;
+    struct error err = {.text = ""};
+    struct net *net = NULL;
+    char path[PATH_MAX + 256];
+    char rates[256] = "";
+    size_t length = 0;
+
+    d->games_per_worker = d->config.selfplay.games_per_worker;
+    if (d->games_per_worker != CONFIG_AUTO) {
+        return;
+    }
+    d->games_per_worker = DAEMON_GAMES_PER_WORKER;
+    (void)snprintf(path, sizeof(path), "%s/%s", d->state_dir, d->net.file);
+    int r = net_load(path, &net, NULL, &err);
+    r = r < 0 ? r : speed_evaluations(d->game, net, MEASURE_SECONDS, &batches, &err);
+    net_destroy(net);
+    if (r < 0) { /* whoever plays says so too, and louder */
+        daemon_say(d, SEVERITY_WARNING, "selfplay", "%u games a worker, unmeasured: %s",
+                   d->games_per_worker, err.text);
+        return;
+    }
+    d->games_per_worker = speed_choose(&batches);
+    for (uint32_t i = 0; i < batches.n; i++) {
+        int n = snprintf(rates + length, sizeof(rates) - length, "%s%.1f k at %u",
+                         i > 0 ? ", " : "", batches.rate[i] / 1000, batches.batch[i]);
+        length += n > 0 && (size_t)n < sizeof(rates) - length ? (size_t)n : 0;
+    }
+    daemon_say(d, SEVERITY_INFO, "selfplay",
+               "%u games a worker: evaluations/s of a core by batch: %s", d->games_per_worker,
+               rates);
+}
+
 static int prepare(struct daemon *d, struct daemon_resume *resume, char *previous, size_t size,
                    struct error *err)
 {
@@ -448,15 +486,15 @@ static int prepare(struct daemon *d, struct daemon_resume *resume, char *previou
     if (d->n_workers > SCHEDULER_MAX_WORKERS) {
         d->n_workers = SCHEDULER_MAX_WORKERS;
     }
-    d->games_per_worker = d->config.selfplay.games_per_worker == CONFIG_AUTO
-                              ? DAEMON_GAMES_PER_WORKER
-                              : d->config.selfplay.games_per_worker;
     r = forbid_early_threads(err);
     if (r == 0) {
         r = choose_kernel(d, err);
     }
     if (r == 0) {
         r = take_state(d, resume, err);
+    }
+    if (r >= 0) {
+        choose_games(d);
     }
     if (r >= 0 && store_get_run(d->store, "config", previous, size, NULL) < 0) {
         previous[0] = '\0';

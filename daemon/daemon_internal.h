@@ -23,7 +23,7 @@
 
 enum {
     DAEMON_GRACE_MS = 5000, /* for a child to end by itself */
-    DAEMON_GAMES_PER_WORKER = 32,
+    DAEMON_GAMES_PER_WORKER = 32, /* where auto cannot be measured */
     DAEMON_MAX_NETS = 64, /* nets remembered by id */
 };
 

@@ -69,7 +69,7 @@ struct config {
 
     struct {                       /* selfplay */
         uint32_t workers;          /* CONFIG_AUTO: one a core slot */
-        uint32_t games_per_worker; /* CONFIG_AUTO: 32 */
+        uint32_t games_per_worker; /* CONFIG_AUTO: measured at the start */
         uint32_t cache_entries;    /* per worker */
         struct opening_params openings;
     } selfplay;

@@ -86,7 +86,8 @@ const struct config_key config_keys[] = {
     {"selfplay.workers", COUNT(selfplay.workers, 1024), RESTART,
      .doc = "Worker processes, one thread each; auto = one a processor core that qzd may use."},
     {"selfplay.games_per_worker", COUNT(selfplay.games_per_worker, 4096), RESTART,
-     .doc = "Games that a worker plays side by side, so that batches are large; auto = 32."},
+     .doc = "Games that a worker plays side by side, so that batches are large; auto = as many as "
+            "make the fastest batches, measured at the start."},
     {"selfplay.cache_entries", INTEGER(selfplay.cache_entries, 0, 100000000), RESTART,
      .doc = "Positions in each worker's evaluation cache, about 60 bytes each in Connect Four; "
             "0 = no cache."},
