@@ -410,24 +410,23 @@ static int forbid_early_threads(struct error *err)
                : 0;
 }
 
-/* The children learn of inference.kernel through their environment. */
+/* The children learn of inference.kernel and inference.precision through their environment. */
 static int choose_kernel(const struct daemon *d, struct error *err)
 {
-    static const char *const names[] = {[CONFIG_KERNEL_AVX512] = "avx512",
+    static const char *const names[] = {[CONFIG_KERNEL_AUTO] = NULL,
+                                        [CONFIG_KERNEL_AVX512] = "avx512",
                                         [CONFIG_KERNEL_AVX2] = "avx2",
                                         [CONFIG_KERNEL_PLAIN] = "plain"};
+    bool bf16 = d->config.inference_precision == CONFIG_PRECISION_BF16;
     const char *name = names[d->config.inference_kernel];
-    const char *why = "";
-    if (d->config.inference_kernel == CONFIG_KERNEL_AUTO) {
-        return 0;
+    const struct kernel *kernel = NULL;
+
+    if ((name != NULL && setenv("QZD_KERNEL", name, 1) < 0) ||
+        setenv("QZD_PRECISION", bf16 ? "bf16" : "fp32", 1) < 0) {
+        return error_set(err, ERROR_NO_MEMORY, "no memory for the children's environment");
     }
-    if (kernel_find(name, &why) == NULL) {
-        return error_set(err, ERROR_UNSUPPORTED, "inference.kernel: %s: %s", name, why);
-    }
-    if (setenv("QZD_KERNEL", name, 1) < 0) {
-        return error_set(err, ERROR_NO_MEMORY, "inference.kernel: no memory");
-    }
-    return 0;
+    int r = kernel_choose(&kernel, err);
+    return r < 0 ? error_prefix(err, r, "inference") : 0;
 }
 
 /* games_per_worker: auto is as many as make the fastest batches of this net on this processor: each game adds one position

@@ -12,11 +12,12 @@ enum random_purpose {
     RANDOM_FAST = 3,   /* full or fast search (playout caps) */
     RANDOM_RESIGN = 4, /* whether a game is played out in spite of resigning */
     RANDOM_OPENING = 5,
-    RANDOM_INIT = 6,   /* weights of a new net */
-    RANDOM_SAMPLE = 7, /* which positions a training step draws */
-    RANDOM_MIRROR = 8, /* which of them it mirrors */
-    RANDOM_GAME = 9,   /* game seeds from a run's seed */
-    RANDOM_MATCH = 10, /* a match: order of its openings, seeds of its games */
+    RANDOM_INIT = 6,       /* weights of a new net */
+    RANDOM_SAMPLE = 7,     /* which positions a training step draws */
+    RANDOM_MIRROR = 8,     /* which of them it mirrors */
+    RANDOM_GAME = 9,       /* game seeds from a run's seed */
+    RANDOM_MATCH = 10,     /* a match: order of its openings, seeds of its games */
+    RANDOM_PRECISION = 11, /* moves of the games over which precisions are compared */
     RANDOM_TEST = 100,
 };
 

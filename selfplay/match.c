@@ -250,7 +250,7 @@ static struct record_search search_of(const struct match *match, uint32_t seat)
 {
     return (struct record_search){.net_sha256 = match->seats[seat].sha256,
                                   .build = match->params->build,
-                                  .kernel = inference_kernel(),
+                                  .kernel = evaluator_kernel(match->seats[seat].evaluator),
                                   .settings = match->settings_json};
 }
 

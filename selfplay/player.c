@@ -87,6 +87,11 @@ void player_destroy(struct player *player)
     free(player);
 }
 
+const struct precision_report *player_precision(const struct player *player)
+{
+    return evaluator_precision(player->evaluator);
+}
+
 uint64_t player_evaluations(const struct player *player)
 {
     return pool_counters(player->pool)->evaluations;

@@ -9,6 +9,7 @@
 #include "mcts/search.h"
 #include "storage/error.h"
 #include "trainer/net/net.h"
+#include "trainer/net/precision.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -67,6 +68,8 @@ int player_search_each(struct player *player, const struct search_params *params
                        const void *const *states, uint32_t n, player_take *take, void *take_context,
                        bool (*should_stop)(void *context), void *context, struct error *err);
 uint64_t player_evaluations(const struct player *player); /* positions that its net computed */
+/* The check of its net's precision (trainer/net/precision.h); NULL: none was asked for. */
+const struct precision_report *player_precision(const struct player *player);
 
 /* Judge the player. ret_actions (may be NULL): the chosen move of each position [n]. */
 int suite_run(const struct suite *suite, struct player *player, const struct search_params *params,

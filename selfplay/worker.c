@@ -153,6 +153,11 @@ uint32_t worker_room(const struct worker *worker)
     return worker->params.games - worker->n_games;
 }
 
+const struct precision_report *worker_precision(const struct worker *worker)
+{
+    return worker->evaluator == NULL ? NULL : evaluator_precision(worker->evaluator);
+}
+
 uint32_t worker_games(const struct worker *worker)
 {
     return worker->n_games;
@@ -216,7 +221,7 @@ static int finish_move(struct worker *worker, struct game_slot *slot, struct err
     const struct record_search search = {
         .net_sha256 = worker->net_sha256,
         .build = worker->params.build,
-        .kernel = inference_kernel(),
+        .kernel = evaluator_kernel(worker->evaluator),
         .settings = worker->settings_json,
     };
     int r = game_slot_finish_move(slot, &worker->settings, &worker->position, err);

@@ -11,6 +11,7 @@
 #include "selfplay/settings.h"
 #include "storage/record.h"
 #include "trainer/net/net.h"
+#include "trainer/net/precision.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -73,6 +74,8 @@ struct worker_game {
 };
 int worker_add_game(struct worker *worker, const struct worker_game *game, struct error *err);
 uint32_t worker_games(const struct worker *worker); /* in play */
+/* The check of its net's precision (trainer/net/precision.h); NULL: none was asked for, or there is no net. */
+const struct precision_report *worker_precision(const struct worker *worker);
 
 /* Advance every game until it needs the net, then evaluate one batch; moves and ends reach the sink.
  * Returns positions evaluated (0: nothing to do: no net, no settings or no game), or an error. */

@@ -44,6 +44,8 @@ enum config_kernel {
     CONFIG_KERNEL_AVX2,
     CONFIG_KERNEL_PLAIN
 };
+/* Of trainer/net/kernel.h. */
+enum config_precision { CONFIG_PRECISION_FP32, CONFIG_PRECISION_BF16 };
 enum config_gate { CONFIG_GATE_NONE, CONFIG_GATE_ELO, CONFIG_GATE_SPRT };
 
 /* Whom a new net meets: so many generations back, or one of these. Each once. */
@@ -137,6 +139,7 @@ struct config {
     } control;
 
     enum config_kernel inference_kernel;
+    enum config_precision inference_precision;
     enum config_role cluster_role;
 };
 
@@ -149,9 +152,6 @@ void config_problems_finish(struct config_problems *problems);
 
 /* Defaults alone: state in ./state, as `etc/start` runs it. */
 void config_default(struct config *ret);
-/* The shape of a new net as section network says: filters / se_ratio channels of squeeze-excitation, at least one. */
-int config_net_arch(const struct config *config, const struct game *game, struct net_arch *ret,
-                    struct error *err);
 /* Take another state directory, as --state does: a socket that was "auto" goes along. False, with *config
  * unchanged: too long a path. */
 bool config_set_state_dir(struct config *config, const char *state_dir);

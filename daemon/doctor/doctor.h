@@ -53,7 +53,8 @@ struct doctor_training { /* NaN: not known */
     bool failed;
     int64_t started_at, finished_at; /* Unix ms */
     int64_t samples, new_positions, all_positions;
-    double samples_per_position; /* as it was set; fewer are drawn where trainings cannot follow play */
+    double
+        samples_per_position; /* as it was set; fewer are drawn where trainings cannot follow play */
     double policy_loss, policy_entropy, value_loss;
     double held_out_policy_gap, held_out_value_loss;
     double learning_rate; /* last */
@@ -93,6 +94,7 @@ struct doctor_resigns {
 struct doctor_net {
     uint32_t positions; /* compared; 0: none */
     double difference;  /* largest */
+    bool bf16; /* it plays with products in bf16, which the file's plain definition has not */
     uint32_t generation;
     char trouble[160]; /* why it could not be compared, "" */
 };

@@ -214,6 +214,33 @@ void process_send_failure(struct process *process, int code, const char *text)
     process_send(process, &message);
 }
 
+void process_send_event(struct process *process, const char *severity, const char *what,
+                        const char *detail)
+{
+    Qzd__FromChild message = QZD__FROM_CHILD__INIT;
+    Qzd__Event event = QZD__EVENT__INIT;
+
+    event.severity = (char *)severity;
+    event.what = (char *)what;
+    event.detail = (char *)detail;
+    message.what_case = QZD__FROM_CHILD__WHAT_EVENT;
+    message.event = &event;
+    process_send(process, &message);
+}
+
+void process_send_precision(struct process *process, const char *net_sha256,
+                            const struct precision_report *report)
+{
+    char figures[PRECISION_TEXT];
+    char detail[PRECISION_TEXT + 32];
+
+    if (report != NULL) {
+        precision_say(report, figures);
+        (void)snprintf(detail, sizeof detail, "net %.12s: %s", net_sha256, figures);
+        process_send_event(process, report->passed ? "info" : "warning", "precision", detail);
+    }
+}
+
 void process_send_core_time(struct process *process)
 {
     Qzd__FromChild message = QZD__FROM_CHILD__INIT;

@@ -5,6 +5,7 @@
 #define DAEMON_PROCESS_H
 
 #include "daemon/wire.h"
+#include "trainer/net/precision.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -38,6 +39,12 @@ bool process_should_stop(void *process);
 void process_send(struct process *process, const Qzd__FromChild *message);
 void process_flush(struct process *process);
 void process_send_failure(struct process *process, int code, const char *text);
+void process_send_event(struct process *process, const char *severity, const char *what,
+                        const char *detail);
+/* The check of a net's precision, if there was one (NULL: nothing is sent): an info, or a warning where bf16 was
+ * refused. */
+void process_send_precision(struct process *process, const char *net_sha256,
+                            const struct precision_report *report);
 /* Processor time of this process since the last call, in ms. */
 int64_t process_take_busy_ms(struct process *process);
 /* The same as a CoreTime message, if there is anything to tell. */

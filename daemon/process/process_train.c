@@ -33,15 +33,7 @@ static void send_progress(const struct train_progress *progress, void *context)
 
 static void send_warning(const char *text, void *context)
 {
-    Qzd__FromChild message = QZD__FROM_CHILD__INIT;
-    Qzd__Event event = QZD__EVENT__INIT;
-
-    event.severity = (char *)"warning";
-    event.what = (char *)"training";
-    event.detail = (char *)text;
-    message.what_case = QZD__FROM_CHILD__WHAT_EVENT;
-    message.event = &event;
-    process_send(context, &message);
+    process_send_event(context, "warning", "training", text);
 }
 
 static int send_result(struct process *process, const struct train_result *result,

@@ -15,6 +15,7 @@ enum { USAGE_MS = 1000, HOLD_MS = 100 };
 struct worker_process {
     struct process process;
     struct worker *worker; /* NULL before Configure */
+    uint32_t index;        /* which of the daemon's workers */
     char net_sha256[RECORD_SHA256_BYTES];
     struct worker_counters reported;
     int64_t usage_at_ms;
@@ -131,6 +132,7 @@ static int configure(struct worker_process *w, const Qzd__Configure *configure, 
                                              .host = configure->host,
                                              .worker = configure->worker,
                                              .build = QZD_BUILD};
+        w->index = configure->worker;
         r = worker_create(&params, &sink, &w->worker, err);
     }
     return r < 0 ? r : worker_set_settings(w->worker, &settings, err);
@@ -158,6 +160,9 @@ static int set_net(struct worker_process *w, const Qzd__SetNet *set_net, struct 
     net_destroy(net);
     if (r == 0) {
         memcpy(w->net_sha256, sha256, sizeof(sha256));
+        if (w->index == 0) { /* all come to the same verdict: one of them tells */
+            process_send_precision(&w->process, sha256, worker_precision(w->worker));
+        }
     }
     return r;
 }

@@ -26,7 +26,6 @@ static const struct qzctl_command *const commands[] = {
     &qzctl_nets,
     &qzctl_analyse,
     &qzctl_suite,
-    &qzctl_bench,
     &qzctl_match,
     &qzctl_play,
     /* games */

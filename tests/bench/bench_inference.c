@@ -3,7 +3,8 @@
  * 3x3 convolutions. Seconds are the thread's own, so that neighbours on the core do not count.
  *     bench_inference [blocks filters [planes height width policy_planes]]
  * The input is as sparse as a board in a game's middle; logits are asked for of as many moves as are legal there.
- * QZD_KERNEL chooses the kernel; unset, the best one that the processor can run. */
+ * QZD_KERNEL and QZD_PRECISION choose the kernel; unset, the best one in fp32 that the processor can run. In bf16 the
+ * share is that of the core's peak of bf16 products (vdpbf16ps). */
 #include "tests/bench/fma_peak.h"
 #include "trainer/net/inference.h"
 #include "trainer/net/kernel.h"
@@ -90,10 +91,11 @@ static void measure(struct bench *b, const struct kernel *kernel, uint32_t batch
     double rates[ROUNDS];
     double shares[ROUNDS];
     double peaks[ROUNDS];
+    const char *peak = kernel->precision == KERNEL_BF16 ? "avx512-bf16" : kernel->name;
     for (int round = 0; round < ROUNDS; round++) {
-        double before = fma_peak(kernel->name);
+        double before = fma_peak(peak);
         rates[round] = rate(b, batch);
-        peaks[round] = (before + fma_peak(kernel->name)) / 2.0;
+        peaks[round] = (before + fma_peak(peak)) / 2.0;
         shares[round] = rates[round] * b->macs / peaks[round];
     }
     printf("{\"bench\": \"inference\", \"kernel\": \"%s\", \"blocks\": %u, \"filters\": %u, "
@@ -116,9 +118,7 @@ int main(int argc, char **argv)
     static const uint32_t batches[] = {1, 8, 16, 32, 64, 128};
     static struct bench b;
     struct error err;
-    const char *why = "";
-    const char *name = getenv("QZD_KERNEL");
-    const struct kernel *kernel = name == NULL ? kernel_best() : kernel_find(name, &why);
+    const struct kernel *kernel = NULL;
     b.arch = (struct net_arch){
         .game = "connect4",
         .n_planes = argument(argc, argv, 3, 3),
@@ -133,17 +133,18 @@ int main(int argc, char **argv)
     };
     b.arch.se_channels = b.arch.filters / (b.arch.n_planes == 112 ? 8 : 4);
     struct net *net = net_create(&b.arch);
-    if (net == NULL || kernel == NULL) {
-        fprintf(stderr, "no such net or kernel %s\n", why);
+    if (net == NULL) {
+        fprintf(stderr, "no such net\n");
         return 1;
     }
     net_init(net, 1);
-    if (inference_create(net, MAX_BATCH, &b.inference, &err) < 0) {
+    if (kernel_choose(&kernel, &err) < 0 ||
+        inference_create_on(kernel, net, MAX_BATCH, &b.inference, &err) < 0) {
         fprintf(stderr, "%s\n", err.text);
         return 1;
     }
     struct winograd w;
-    winograd_init(&w, b.arch.height, b.arch.width);
+    winograd_init(&w, b.arch.height, b.arch.width, kernel->precision == KERNEL_BF16);
     b.macs = (double)w.points * w.tiles * b.arch.filters * b.arch.filters * (2 * b.arch.blocks + 1);
     fill(&b);
     for (size_t i = 0; i < sizeof batches / sizeof batches[0]; i++) {

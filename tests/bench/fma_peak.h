@@ -16,8 +16,8 @@ static inline double fma_peak_now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* Multiply-adds per second with the vectors that a kernel uses ("avx512", "avx2", else plain mulps and addps); 0 on
- * other processors than amd64. */
+/* Multiply-adds per second with the vectors that a kernel uses ("avx512", "avx512-bf16" for vdpbf16ps, "avx2", else
+ * plain mulps and addps); 0 on other processors than amd64. */
 static inline double fma_peak(const char *kernel)
 {
 #if defined(__x86_64__)
@@ -35,6 +35,21 @@ static inline double fma_peak(const char *kernel)
             "vfmadd231ps %%zmm30, %%zmm31, %%zmm6\n\tvfmadd231ps %%zmm30, %%zmm31, %%zmm7\n\t"
             "vfmadd231ps %%zmm30, %%zmm31, %%zmm8\n\tvfmadd231ps %%zmm30, %%zmm31, %%zmm9\n\t"
             "vfmadd231ps %%zmm30, %%zmm31, %%zmm10\n\tvfmadd231ps %%zmm30, %%zmm31, %%zmm11\n\t"
+            "dec %0\n\tjnz 1b\n\tvzeroupper"
+            : "+r"(left)
+            :
+            : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
+              "xmm10", "xmm11", "cc");
+    } else if (strcmp(kernel, "avx512-bf16") == 0) {
+        lanes = 32;
+        __asm__ volatile(
+            "1:\n\t"
+            "vdpbf16ps %%zmm30, %%zmm31, %%zmm0\n\tvdpbf16ps %%zmm30, %%zmm31, %%zmm1\n\t"
+            "vdpbf16ps %%zmm30, %%zmm31, %%zmm2\n\tvdpbf16ps %%zmm30, %%zmm31, %%zmm3\n\t"
+            "vdpbf16ps %%zmm30, %%zmm31, %%zmm4\n\tvdpbf16ps %%zmm30, %%zmm31, %%zmm5\n\t"
+            "vdpbf16ps %%zmm30, %%zmm31, %%zmm6\n\tvdpbf16ps %%zmm30, %%zmm31, %%zmm7\n\t"
+            "vdpbf16ps %%zmm30, %%zmm31, %%zmm8\n\tvdpbf16ps %%zmm30, %%zmm31, %%zmm9\n\t"
+            "vdpbf16ps %%zmm30, %%zmm31, %%zmm10\n\tvdpbf16ps %%zmm30, %%zmm31, %%zmm11\n\t"
             "dec %0\n\tjnz 1b\n\tvzeroupper"
             : "+r"(left)
             :

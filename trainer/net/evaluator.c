@@ -1,6 +1,7 @@
 #include "trainer/net/evaluator.h"
 
 #include "mcts/numeric.h"
+#include "trainer/net/kernel.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -8,6 +9,8 @@
 
 struct evaluator {
     const struct game *game;
+    const struct kernel *kernel;
+    struct precision_report precision; /* positions 0: not checked */
     struct inference *inference;
     uint32_t max_batch;
     uint32_t n_values;
@@ -37,8 +40,8 @@ static int check_game(const struct game *game, const struct net *net, struct err
     return r;
 }
 
-int evaluator_create(const struct game *game, const struct net *net, uint32_t max_batch,
-                     struct evaluator **ret, struct error *err)
+int evaluator_create_on(const struct kernel *kernel, const struct game *game, const struct net *net,
+                        uint32_t max_batch, struct evaluator **ret, struct error *err)
 {
     struct inference *inference = NULL;
     struct evaluator *evaluator = NULL;
@@ -46,7 +49,7 @@ int evaluator_create(const struct game *game, const struct net *net, uint32_t ma
     if (r < 0) {
         return r;
     }
-    r = inference_create(net, max_batch, &inference, err);
+    r = inference_create_on(kernel, net, max_batch, &inference, err);
     if (r < 0) {
         return r;
     }
@@ -56,6 +59,7 @@ int evaluator_create(const struct game *game, const struct net *net, uint32_t ma
         return error_set(err, ERROR_NO_MEMORY, "no memory for an evaluator");
     }
     evaluator->game = game;
+    evaluator->kernel = kernel;
     evaluator->inference = inference;
     evaluator->max_batch = max_batch;
     evaluator->n_values = net_value_outputs(&net->arch);
@@ -79,6 +83,67 @@ int evaluator_create(const struct game *game, const struct net *net, uint32_t ma
     }
     *ret = evaluator;
     return 0;
+}
+
+/* The net on a kernel of bf16, with the check's figures in it. */
+static int create_checked(const struct kernel *kernel, const struct game *game,
+                          const struct net *net, uint32_t max_batch, struct evaluator **ret,
+                          struct error *err)
+{
+    struct evaluator *exact = NULL;
+    struct evaluator *coarse = NULL;
+    uint32_t batch = max_batch < PRECISION_GAMES ? PRECISION_GAMES : max_batch;
+    int r = evaluator_create_on(kernel, game, net, batch, &coarse, err);
+    if (r == 0) {
+        r = evaluator_create_on(kernel_in_fp32(kernel), game, net, PRECISION_GAMES, &exact, err);
+    }
+    if (r == 0) {
+        r = precision_compare(game, exact, coarse, &coarse->precision, err);
+    }
+    evaluator_destroy(exact);
+    if (r < 0) {
+        evaluator_destroy(coarse);
+        return r;
+    }
+    *ret = coarse;
+    return 0;
+}
+
+int evaluator_create(const struct game *game, const struct net *net, uint32_t max_batch,
+                     struct evaluator **ret, struct error *err)
+{
+    const struct kernel *kernel = NULL;
+    struct evaluator *evaluator = NULL;
+    int r = kernel_choose(&kernel, err);
+    if (r < 0) {
+        return r;
+    }
+    if (kernel->precision == KERNEL_FP32) {
+        return evaluator_create_on(kernel, game, net, max_batch, ret, err);
+    }
+    r = create_checked(kernel, game, net, max_batch, &evaluator, err);
+    if (r == 0 && !evaluator->precision.passed) {
+        struct precision_report precision = evaluator->precision;
+        evaluator_destroy(evaluator);
+        r = evaluator_create_on(kernel_in_fp32(kernel), game, net, max_batch, &evaluator, err);
+        if (r == 0) {
+            evaluator->precision = precision;
+        }
+    }
+    if (r == 0) {
+        *ret = evaluator;
+    }
+    return r;
+}
+
+const char *evaluator_kernel(const struct evaluator *evaluator)
+{
+    return evaluator->kernel->id;
+}
+
+const struct precision_report *evaluator_precision(const struct evaluator *evaluator)
+{
+    return evaluator->precision.positions == 0 ? NULL : &evaluator->precision;
 }
 
 void evaluator_destroy(struct evaluator *evaluator)

@@ -7,6 +7,7 @@
 #include "mcts/evaluation.h"
 #include "mcts/game.h"
 #include "trainer/net/inference.h"
+#include "trainer/net/precision.h"
 
 struct evaluator_request {
     const void *state;
@@ -15,10 +16,20 @@ struct evaluator_request {
 };
 
 struct evaluator;
+struct kernel;
 
-/* The net's arch must be made for `game` (ERROR_INVALID else). The net may be destroyed afterwards. */
+/* On the kernel that the environment chooses (kernel_choose()). The net's arch must be made for `game` (ERROR_INVALID
+ * else). The net may be destroyed afterwards. Where bf16 is chosen the net is checked first (precision.h), and computed
+ * in fp32 if it is refused. */
 int evaluator_create(const struct game *game, const struct net *net, uint32_t max_batch,
                      struct evaluator **ret, struct error *err);
+/* The same on a kernel of the caller's choice, unchecked. */
+int evaluator_create_on(const struct kernel *kernel, const struct game *game, const struct net *net,
+                        uint32_t max_batch, struct evaluator **ret, struct error *err);
+/* What computes it, for searches.kernel: "winograd-fp32/avx512". Static text. */
+const char *evaluator_kernel(const struct evaluator *evaluator);
+/* The check's figures; NULL where there was none. */
+const struct precision_report *evaluator_precision(const struct evaluator *evaluator);
 void evaluator_destroy(struct evaluator *evaluator); /* NULL is allowed */
 /* Evaluate n <= max_batch positions. ret[i].priors point into the evaluator until the next run. The
  * bits of each do not depend on the others. */

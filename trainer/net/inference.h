@@ -1,5 +1,5 @@
 /* A net as a fast function: batch norm folded, weights packed, convolutions by Winograd's short products
- * (kernel.h), fp32. Each evaluation's sums are taken in an order of their own, so its bits do not depend on
+ * (kernel.h), in fp32 or with bf16 products. Each evaluation's sums are taken in an order of their own, so its bits do not depend on
  * its batch. Not thread-safe; one thread computes. */
 #ifndef TRAINER_NET_INFERENCE_H
 #define TRAINER_NET_INFERENCE_H
@@ -10,9 +10,8 @@ struct inference;
 struct kernel;
 
 /* Prepare a net for batches of at most max_batch. The net may be destroyed afterwards. The kernel is the one that
- * the environment names in QZD_KERNEL (as the configuration's inference.kernel does for the daemon's
- * children), else the best that the processor can run. ERROR_UNSUPPORTED: there is none of that name, or the
- * processor cannot run it. */
+ * the environment names in QZD_KERNEL and QZD_PRECISION (kernel_choose()), else the best in fp32 that the
+ * processor can run. ERROR_UNSUPPORTED: there is none of that name and precision, or the processor cannot run it. */
 int inference_create(const struct net *net, uint32_t max_batch, struct inference **ret,
                      struct error *err);
 /* The same with a kernel of the caller's choice. */
@@ -30,7 +29,8 @@ struct inference_wanted {
  * 1 <= n <= max_batch. */
 void inference_run(struct inference *inference, const float *planes, uint32_t n,
                    const struct inference_wanted *wanted, float *ret_policy, float *ret_value);
-/* What computes, for searches.kernel: "winograd-fp32/avx512". Static text. */
+/* What the environment chooses, as kernel.id names it; "none" where that is refused. Static text. Where a net was checked
+ * and computes in fp32 instead, evaluator_kernel() knows. */
 const char *inference_kernel(void);
 
 /* The definition: the net's function in plain C and double, unfolded, for tests and checks. */

@@ -1,32 +1,73 @@
 #include "trainer/net/kernel.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-static const struct kernel *const kernels[] = {/* the best first */
+static const struct kernel *const kernels[] = {/* the best of each precision first */
 #if defined(__x86_64__)
-                                               &kernel_avx512, &kernel_avx2,
+                                               &kernel_avx512, &kernel_avx512_bf16, &kernel_avx2,
 #endif
                                                &kernel_plain};
 enum { N_KERNELS = sizeof kernels / sizeof kernels[0] };
 
-const struct kernel *kernel_best(void)
+static const char no_bf16[] = "bf16 needs a processor with AVX512-BF16, which this is not";
+
+const struct kernel *kernel_best(enum kernel_precision precision, const char **ret_why)
 {
     for (size_t i = 0; i < N_KERNELS; i++) {
-        if (kernels[i]->can_run()) {
+        if (kernels[i]->precision == precision && kernels[i]->can_run()) {
             return kernels[i];
         }
     }
-    return &kernel_plain;
+    *ret_why = no_bf16;
+    return NULL;
 }
 
-const struct kernel *kernel_find(const char *name, const char **ret_why)
+const struct kernel *kernel_find(const char *name, enum kernel_precision precision,
+                                 const char **ret_why)
 {
+    bool known = false;
     for (size_t i = 0; i < N_KERNELS; i++) {
-        if (strcmp(kernels[i]->name, name) == 0) {
-            *ret_why = "this processor cannot run it";
+        if (strcmp(kernels[i]->name, name) != 0) {
+            continue;
+        }
+        known = true;
+        if (kernels[i]->precision == precision) {
+            *ret_why = precision == KERNEL_BF16 ? no_bf16 : "this processor cannot run it";
             return kernels[i]->can_run() ? kernels[i] : NULL;
         }
     }
-    *ret_why = "there are avx512, avx2 and plain";
+    *ret_why =
+        known ? "it computes in fp32 only; bf16 is avx512's" : "there are avx512, avx2 and plain";
     return NULL;
+}
+
+int kernel_choose(const struct kernel **ret, struct error *err)
+{
+    const char *name = getenv("QZD_KERNEL");
+    const char *precision = getenv("QZD_PRECISION");
+    enum kernel_precision wanted = KERNEL_FP32;
+    const char *why = "";
+    if (precision != NULL && strcmp(precision, "bf16") == 0) {
+        wanted = KERNEL_BF16;
+    } else if (precision != NULL && precision[0] != '\0' && strcmp(precision, "fp32") != 0) {
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "the inference precision %s: there are fp32 and bf16", precision);
+    }
+    bool named = name != NULL && name[0] != '\0';
+    const struct kernel *kernel =
+        named ? kernel_find(name, wanted, &why) : kernel_best(wanted, &why);
+    if (kernel == NULL) {
+        return named ? error_set(err, ERROR_UNSUPPORTED, "the inference kernel %s: %s", name, why)
+                     : error_set(err, ERROR_UNSUPPORTED, "the inference precision %s: %s",
+                                 precision, why);
+    }
+    *ret = kernel;
+    return 0;
+}
+
+const struct kernel *kernel_in_fp32(const struct kernel *kernel)
+{
+    const char *why;
+    return kernel_find(kernel->name, KERNEL_FP32, &why);
 }

@@ -1,12 +1,14 @@
 /* What inference.c is made of, once for each kind of processor: AVX-512, AVX2 with FMA, and plain C on vectors
- * of 16 bytes (also arm64). The three are one source, kernel_template.h, compiled three times; which of
- * them runs is decided at run time.
+ * of 16 bytes (also arm64); and for AVX-512 a second time in bf16. They are one source, kernel_template.h,
+ * compiled once for each; which of them runs is decided at run time.
  *
  * Layouts, with L = lanes floats a vector and channels padded to whole vectors with zeros:
  *   activation   [channels / L][cells][L]            of one position
  *   rows         [channels / L][n_rows][L]           the left side of a product: n_rows vectors of channels
  *   weights      [n_in][vectors][L]                  its right side, `vectors` of the output channels at a time
  *   outcome      [n_rows][vectors][L]
+ * In bf16 the points of a convolution (rows and weights of product_points) have pairs of channels in place of
+ * floats, an even channel in the lower half: a vector of 2 L channels takes the place of one of L, and n_in counts pairs.
  * A 3x3 convolution is Winograd's: the activation is cut into tiles of (tile_height + 2) x (tile_width + 2)
  * cells that overlap by 2, each is transformed into as many points, and for each point one product of
  * [tiles of all positions] by [in][out] is made; the outcome is transformed back. (A. Lavin, S. Gray: Fast
@@ -17,11 +19,18 @@
 #ifndef TRAINER_NET_KERNEL_H
 #define TRAINER_NET_KERNEL_H
 
+#include "storage/error.h"
 #include "trainer/net/winograd.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/* What is multiplied in the 3x3 convolutions behind the first: all else is fp32 in each kernel. */
+enum kernel_precision {
+    KERNEL_FP32,
+    KERNEL_BF16, /* both sides rounded to bf16 (8 bits of significand), their products summed in fp32 */
+};
 
 enum {
     KERNEL_MAX_LANES = 16,
@@ -36,8 +45,8 @@ enum kernel_ending {
 };
 
 struct kernel_tile {
-    /* Points of one position's tiles from its activation x: v[point][in / L][tiles][L], points v_point and
-     * blocks of channels v_block floats apart; v is the place of its first tile. */
+    /* Points of one position's tiles from its activation x: v[point][in / joined / L][tiles][L], points v_point
+     * and blocks of channels v_block floats apart; v is the place of its first tile. */
     void (*transform)(const struct winograd *w, const float *x, uint32_t blocks, float *v,
                       size_t v_point, size_t v_block);
     /* The activation y[vectors][cells][L] of one position from the outcome m[point][tiles][vectors][L], points
@@ -65,14 +74,20 @@ struct kernel_input {
 };
 
 struct kernel {
-    const char *name;
+    const char *name; /* as inference.kernel names it: "avx512" */
+    const char *id;   /* with its precision, for searches.kernel: "winograd-fp32/avx512" */
+    enum kernel_precision precision;
     uint32_t lanes;
     uint32_t vectors; /* the most in one product */
+    uint32_t joined;  /* vectors of channels in one of a convolution's points: 1, in bf16 2 */
     bool (*can_run)(void);
     struct kernel_tile tiles[WINOGRAD_SHAPES]; /* by winograd.shape */
     /* m[n_rows][vectors][L] = rows v (blocks of channels v_block floats apart) times u[n_in][vectors][L]. */
     void (*product)(const float *v, size_t v_block, uint32_t n_rows, const float *u, uint32_t n_in,
                     uint32_t vectors, float *m);
+    /* The same over a convolution's points. */
+    void (*product_points)(const float *v, size_t v_block, uint32_t n_rows, const float *u,
+                           uint32_t n_in, uint32_t vectors, float *m);
     /* x[vectors][cells][L] = relu(convolution + shift) */
     void (*input)(const struct kernel_input *input, const float *planes, float *x);
     /* rows ret[vectors][n_rows][L] (vectors ret_block floats apart) = m[n_rows][vectors][L] + bias, relu or not */
@@ -88,12 +103,20 @@ struct kernel {
 
 extern const struct kernel kernel_plain;
 #if defined(__x86_64__)
-extern const struct kernel kernel_avx2, kernel_avx512;
+extern const struct kernel kernel_avx2, kernel_avx512, kernel_avx512_bf16;
 #endif
 
-/* The best that this processor can run; or the one of that name: NULL if there is none, or the processor
- * cannot run it (then *ret_why, a static sentence, says which of the two). */
-const struct kernel *kernel_best(void);
-const struct kernel *kernel_find(const char *name, const char **ret_why);
+/* The best of a precision that this processor can run, NULL if there is none (which cannot be for fp32); or the one
+ * of that name. Where NULL is returned *ret_why, a static sentence, says why. */
+const struct kernel *kernel_best(enum kernel_precision precision, const char **ret_why);
+const struct kernel *kernel_find(const char *name, enum kernel_precision precision,
+                                 const char **ret_why);
+
+/* Which one the environment asks for: QZD_KERNEL (a name; unset or empty: the best) and QZD_PRECISION ("fp32", "bf16";
+ * unset or empty: fp32), as the daemon sets them for its children from inference.kernel and
+ * inference.precision. ERROR_UNSUPPORTED names what is wrong with either. */
+int kernel_choose(const struct kernel **ret, struct error *err);
+/* The same choice in fp32, what a net is computed by whose values bf16 would change too much. NULL as above. */
+const struct kernel *kernel_in_fp32(const struct kernel *kernel);
 
 #endif

@@ -1,10 +1,12 @@
 /* For processors with AVX2 and FMA: 16 registers of 8 floats. */
-#define KERNEL         kernel_avx2
-#define KERNEL_NAME    "avx2"
-#define KERNEL_LANES   8
-#define KERNEL_VECTORS 2
-#define KERNEL_ROWS_1  8
-#define KERNEL_ROWS_2  6
+#define KERNEL           kernel_avx2
+#define KERNEL_NAME      "avx2"
+#define KERNEL_ID        "winograd-fp32/avx2"
+#define KERNEL_PRECISION KERNEL_FP32
+#define KERNEL_LANES     8
+#define KERNEL_VECTORS   2
+#define KERNEL_ROWS_1    8
+#define KERNEL_ROWS_2    6
 
 #define KERNEL_MAX _mm256_max_ps
 

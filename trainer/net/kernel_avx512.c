@@ -1,8 +1,10 @@
 /* For processors with AVX-512 (F, DQ, BW, VL): 32 registers of 16 floats. */
-#define KERNEL         kernel_avx512
-#define KERNEL_NAME    "avx512"
-#define KERNEL_LANES   16
-#define KERNEL_VECTORS 4
+#define KERNEL           kernel_avx512
+#define KERNEL_NAME      "avx512"
+#define KERNEL_ID        "winograd-fp32/avx512"
+#define KERNEL_PRECISION KERNEL_FP32
+#define KERNEL_LANES     16
+#define KERNEL_VECTORS   4
 /* Rows of a product at a time, by vectors: rows x vectors sums, `vectors` weights and a factor in 32 registers. */
 #define KERNEL_ROWS_1 16
 #define KERNEL_ROWS_2 12

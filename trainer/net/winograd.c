@@ -2,8 +2,15 @@
 
 #include <stddef.h>
 
-/* G of F(4, 3) at the points 0, 1, -1, 2, -2, infinity and of F(6, 3) at 0, 1, -1, 2, -2, 1/2, -1/2, infinity. The
+/* G of F(3, 3) at the points 0, 1, -1, 2, infinity, of F(4, 3) at 0, 1, -1, 2, -2, infinity and of F(6, 3) at 0, 1, -1, 2, -2, 1/2, -1/2, infinity. The
  * other two matrices stand in kernel_template.h. */
+static const double filter3[5][3] = {
+    {1.0 / 2, 0, 0},
+    {-1.0 / 2, -1.0 / 2, -1.0 / 2},
+    {-1.0 / 6, 1.0 / 6, -1.0 / 6},
+    {1.0 / 6, 1.0 / 3, 2.0 / 3},
+    {0, 0, 1},
+};
 static const double filter4[6][3] = {
     {1.0 / 4, 0, 0},
     {-1.0 / 6, -1.0 / 6, -1.0 / 6},
@@ -38,14 +45,14 @@ static const double filter6[8][3] = {
     {0, 0, 1},
 };
 
-void winograd_init(struct winograd *w, uint32_t height, uint32_t width)
+void winograd_init(struct winograd *w, uint32_t height, uint32_t width, bool coarse)
 {
     *w = (struct winograd){
         .shape = WINOGRAD_ANY, .height = height, .width = width, .tile_height = 4, .tile_width = 4};
     if (height == 6 && width == 7) {
         w->shape = WINOGRAD_6X7;
-        w->tile_height = 6;
-        w->tile_width = 7;
+        w->tile_height = coarse ? 3 : 6;
+        w->tile_width = coarse ? 4 : 7;
     } else if (height == 8 && width == 8) {
         w->shape = WINOGRAD_8X8;
     }
@@ -57,7 +64,7 @@ void winograd_init(struct winograd *w, uint32_t height, uint32_t width)
 
 static const double (*filter_of(uint32_t tile))[3]
 {
-    return tile == 7 ? filter7 : tile == 6 ? filter6 : filter4;
+    return tile == 7 ? filter7 : tile == 6 ? filter6 : tile == 3 ? filter3 : filter4;
 }
 
 void winograd_filter(const struct winograd *w, const float filter[9], double scale,

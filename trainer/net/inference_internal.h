@@ -1,0 +1,63 @@
+/* What inference.c (which runs a net) and inference_pack.c (which lays it out and packs its weights) share.
+ * For these two alone. */
+#ifndef TRAINER_NET_INFERENCE_INTERNAL_H
+#define TRAINER_NET_INFERENCE_INTERNAL_H
+
+#include "trainer/net/inference.h"
+#include "trainer/net/kernel.h"
+
+enum {
+    /* Between the points of a chunk: their strides would else be powers of two, and all points of a tile
+     * fall into the same few lines of the cache. */
+    INFERENCE_POINT_PADDING = 48,
+};
+
+/* A right side of products: [group][point][in][vectors][lanes], groups of kernel->vectors or fewer. Where `pairs` is
+ * set, [in] is [(in + 1) / 2] and each float two bf16, an even input in the lower half. */
+struct weights {
+    uint32_t in, vectors, points;
+    bool pairs;
+    float *data;
+    float *shift; /* [vectors][lanes]: bias, or what is left of the batch norm */
+};
+
+struct block {
+    struct weights conv1, conv2;
+    struct weights squeeze, excite; /* with SE only */
+};
+
+struct inference {
+    struct net_arch arch;
+    const struct kernel *kernel;
+    struct winograd winograd;
+    uint32_t chunk;
+    uint32_t cells;
+    uint32_t channel_blocks; /* vectors of the filters */
+    uint32_t point_blocks;   /* vectors of a tile's point: fewer in bf16 */
+    size_t activation;       /* floats of one position */
+
+    float *memory; /* all that follows points in here */
+    struct kernel_input input;
+    float *input_weight, *input_constant, *input_shift;
+    struct block *blocks;
+    struct weights policy1;
+    float *policy_weight; /* [policy_planes][9][channel_blocks][lanes] */
+    float *policy_bias;
+    struct weights value_conv, value1, value2;
+
+    float *x, *y;                      /* [chunk] activations */
+    float *v, *m;                      /* points of a convolution's two sides */
+    float *means, *squeezed, *excited; /* rows, as kernel.h has them */
+    float *flat, *hidden, *value;
+};
+
+/* Vectors of so many channels; and steps of a product over so many inputs. */
+uint32_t inference_vectors(const struct inference *inf, uint32_t channels);
+uint32_t inference_steps(const struct weights *weights);
+
+/* Floats that a net takes, and its parts' places in memory of that size; without memory they are only counted. */
+size_t inference_place(struct inference *inf, float *memory);
+/* Weights into their places, which hold zeros. */
+void inference_pack(struct inference *inf, const struct net *net);
+
+#endif
