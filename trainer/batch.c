@@ -1,5 +1,6 @@
 #include "trainer/batch.h"
 #include "mcts/random.h"
+#include "trainer/lanes.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -73,20 +74,12 @@ void batch_finish(struct batch *batch)
     *batch = (struct batch){0};
 }
 
-struct job {
-    struct batch *batch;
-    const struct window *window;
-    const struct window_row *const *rows;
-    const bool *flips;
-    float *planes;
-};
-
-static void fill_policy(const struct job *job, const struct window_row *row, bool flip,
-                        struct batch_sample *sample)
+static void fill_policy(const struct batch *batch, const struct window *window,
+                        const struct window_row *row, bool flip, struct batch_sample *sample)
 {
-    const struct game *game = job->batch->game;
-    const uint16_t *actions = job->window->policy_actions + row->first_policy;
-    const float *shares = job->window->policy_shares + row->first_policy;
+    const struct game *game = batch->game;
+    const uint16_t *actions = window->policy_actions + row->first_policy;
+    const float *shares = window->policy_shares + row->first_policy;
 
     memset(sample->policy, 0, sample->n_legal * sizeof(float));
     for (uint32_t i = 0; i < row->n_policy; i++) {
@@ -101,19 +94,19 @@ static void fill_policy(const struct job *job, const struct window_row *row, boo
     }
 }
 
-static void fill_sample(const struct job *job, size_t i)
+static void fill_sample(struct batch *batch, const struct window *window,
+                        const struct window_row *row, const bool *flips, uint32_t i,
+                        float *ret_planes)
 {
-    struct batch *batch = job->batch;
     const struct game *game = batch->game;
-    const struct window_row *row = job->rows[i];
     struct batch_sample *sample = &batch->samples[i];
     const size_t cells = (size_t)game->height * game->width;
+    const size_t channel = lanes_size(batch->n, cells);
     float planes[MAX_INPUT];
     union game_state state;
 
-    window_state(job->window, row, &state);
-    const bool flip =
-        game->has_mirror && (job->flips != NULL ? job->flips[i] : !game->is_canonical(&state));
+    window_state(window, row, &state);
+    const bool flip = game->has_mirror && (flips != NULL ? flips[i] : !game->is_canonical(&state));
     if (flip) {
         game->mirror(&state, sample->state);
     } else {
@@ -124,34 +117,25 @@ static void fill_sample(const struct job *job, size_t i)
     sample->value_weight = row->value_weight;
     sample->value = row->value;
     for (uint32_t j = 0; j < sample->n_legal; j++) {
-        uint32_t index = game->policy_index(sample->state, sample->legal[j]);
-        sample->offsets[j] = (index / cells * batch->n + i) * cells + index % cells;
+        const uint32_t index = game->policy_index(sample->state, sample->legal[j]);
+        sample->offsets[j] = index / cells * channel + lanes_at(i, cells, index % cells);
     }
-    fill_policy(job, row, flip, sample);
+    fill_policy(batch, window, row, flip, sample);
     game->planes(sample->state, planes);
     for (size_t p = 0; p < game->n_planes; p++) {
-        memcpy(job->planes + (p * batch->n + i) * cells, planes + p * cells, cells * sizeof(float));
+        float *to = ret_planes + p * channel + lanes_at(i, cells, 0);
+        for (size_t cell = 0; cell < cells; cell++) {
+            to[cell * LANES] = planes[p * cells + cell];
+        }
     }
 }
 
-static void fill_task(void *context, uint32_t worker, uint32_t n_workers)
-{
-    const struct job *job = context;
-    size_t first;
-    size_t end;
-
-    crew_share(job->batch->n, worker, n_workers, &first, &end);
-    for (size_t i = first; i < end; i++) {
-        fill_sample(job, i);
-    }
-}
-
-void batch_fill(struct batch *batch, struct crew *crew, const struct window *window,
+void batch_fill(struct batch *batch, const struct window *window,
                 const struct window_row *const *rows, const bool *flips, uint32_t n,
                 float *ret_planes)
 {
-    struct job job = {.batch = batch, .window = window, .rows = rows, .flips = flips};
-    job.planes = ret_planes;
     batch->n = n;
-    crew_run(crew, fill_task, &job);
+    for (uint32_t i = 0; i < n; i++) {
+        fill_sample(batch, window, rows[i], flips, i, ret_planes);
+    }
 }

@@ -3,7 +3,6 @@
 #ifndef TRAINER_BATCH_H
 #define TRAINER_BATCH_H
 
-#include "trainer/crew.h"
 #include "trainer/window.h"
 
 #include <stdbool.h>
@@ -20,7 +19,7 @@ struct batch_sample {
     struct wdl value;
     /* Borrowed from the batch, [n_legal], in ascending order of action: */
     uint16_t *legal;
-    size_t *offsets; /* where the moves' logits stand in [policy_planes][n][cells] */
+    size_t *offsets; /* where the moves' logits stand among a model's (model_policy) */
     float *policy;   /* target; zeros if policy_weight is 0 */
     void *state;
 };
@@ -41,8 +40,8 @@ void batch_finish(struct batch *batch);
 
 /* Fill with rows[0 .. n). Where flips is not NULL, flips[i] says whether row i is shown mirrored; else
  * each is shown as its canonical image, which is how the evaluator shows positions in play. The input
- * goes to ret_planes, [n_planes][n][cells]. */
-void batch_fill(struct batch *batch, struct crew *crew, const struct window *window,
+ * goes to ret_planes, laid out as model_forward() wants it. */
+void batch_fill(struct batch *batch, const struct window *window,
                 const struct window_row *const *rows, const bool *flips, uint32_t n,
                 float *ret_planes);
 

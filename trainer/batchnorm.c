@@ -1,197 +1,136 @@
 /* With h = (x - mean) / s, s = sqrt(var + epsilon), over m values (Ioffe & Szegedy 2015):
  *     dbeta = sum dy,  dgamma = sum dy h,  dx = gamma / s (dy - dbeta / m - h dgamma / m) */
 #include "trainer/batchnorm.h"
-#include "trainer/buffer.h"
+#include "trainer/lanes.h"
 #include "trainer/net/net.h"
 
 #include <math.h>
-
-/* Sums are of floats within a block and of doubles beyond it: as quick as floats and as exact as
- * needed over the half million values of a channel. */
-enum { BLOCK = 2048 };
+#include <string.h>
 
 struct job {
     const struct batchnorm *bn;
-    const float *x, *y;
-    size_t count;
+    const float *means, *squares, *sums, *products;
+    const struct batchnorm_gate *gate;
+    struct batchnorm_count count;
     uint32_t channels;
-    float *out, *a, *b;
+    float *mean, *var, *dgamma, *dbeta, *a, *b, *c;
 };
-
-BUFFER_CLONES
-static float block_sum(const float *x, size_t n)
-{
-    float sum = 0.0F;
-#pragma omp simd reduction(+ : sum)
-    for (size_t i = 0; i < n; i++) {
-        sum += x[i];
-    }
-    return sum;
-}
-
-BUFFER_CLONES
-static float block_squares(const float *x, float mean, size_t n)
-{
-    float sum = 0.0F;
-#pragma omp simd reduction(+ : sum)
-    for (size_t i = 0; i < n; i++) {
-        sum += (x[i] - mean) * (x[i] - mean);
-    }
-    return sum;
-}
-
-/* Masks dy by the relu in passing; sums of dy and of dy (x - mean). y NULL: no relu. */
-BUFFER_CLONES
-static void block_backward_sums(const float *restrict x, const float *restrict y, float mean,
-                                size_t n, float *restrict dy, float *ret_sum, float *ret_product)
-{
-    float sum = 0.0F;
-    float product = 0.0F;
-    if (y != NULL) {
-#pragma omp simd reduction(+ : sum, product)
-        for (size_t i = 0; i < n; i++) {
-            float g = y[i] > 0.0F ? dy[i] : 0.0F;
-            dy[i] = g;
-            sum += g;
-            product += g * (x[i] - mean);
-        }
-    } else {
-#pragma omp simd reduction(+ : sum, product)
-        for (size_t i = 0; i < n; i++) {
-            sum += dy[i];
-            product += dy[i] * (x[i] - mean);
-        }
-    }
-    *ret_sum = sum;
-    *ret_product = product;
-}
-
-BUFFER_CLONES
-static void scale_shift(const float *restrict x, float scale, float shift, bool relu, size_t n,
-                        float *restrict y)
-{
-    if (relu) {
-        for (size_t i = 0; i < n; i++) {
-            float value = x[i] * scale + shift;
-            y[i] = value > 0.0F ? value : 0.0F;
-        }
-    } else {
-        for (size_t i = 0; i < n; i++) {
-            y[i] = x[i] * scale + shift;
-        }
-    }
-}
-
-/* dy = a dy + b x + c */
-BUFFER_CLONES
-static void combine(const float *restrict x, float a, float b, float c, size_t n,
-                    float *restrict dy)
-{
-    for (size_t i = 0; i < n; i++) {
-        dy[i] = a * dy[i] + (b * x[i] + c);
-    }
-}
-
-static size_t block_at(size_t i, size_t count)
-{
-    return count - i < BLOCK ? count - i : BLOCK;
-}
 
 static void statistics_task(void *context, uint32_t worker, uint32_t n_workers)
 {
     const struct job *job = context;
+    const size_t positions = lanes_blocks(job->count.n) * LANES;
     size_t first;
     size_t end;
 
     crew_share(job->channels, worker, n_workers, &first, &end);
-    for (size_t c = first; c < end; c++) {
-        const float *x = job->x + c * job->count;
+    for (size_t channel = first; channel < end; channel++) {
+        const float *means = job->means + channel * positions;
+        const float *squares = job->squares + channel * positions;
         double sum = 0.0;
-        for (size_t i = 0; i < job->count; i += BLOCK) {
-            sum += (double)block_sum(x + i, block_at(i, job->count));
+        for (size_t i = 0; i < job->count.n; i++) {
+            sum += (double)means[i];
         }
-        float mean = (float)(sum / (double)job->count);
-        sum = 0.0;
-        for (size_t i = 0; i < job->count; i += BLOCK) {
-            sum += (double)block_squares(x + i, mean, block_at(i, job->count));
+        const double mean = sum / job->count.n;
+        double within = 0.0;
+        double between = 0.0;
+        for (size_t i = 0; i < job->count.n; i++) {
+            const double d = (double)means[i] - mean;
+            within += (double)squares[i];
+            between += d * d;
         }
-        job->a[c] = mean;
-        job->b[c] = (float)(sum / (double)job->count);
+        job->mean[channel] = (float)mean;
+        job->var[channel] = (float)((within / (double)job->count.cells + between) / job->count.n);
     }
 }
 
-void batchnorm_statistics(struct crew *crew, const float *x, uint32_t channels, size_t count,
-                          float *ret_mean, float *ret_var)
+void batchnorm_statistics(struct crew *crew, const float *means, const float *squares,
+                          uint32_t channels, struct batchnorm_count count, float *ret_mean,
+                          float *ret_var)
 {
-    struct job job = {.x = x, .count = count, .channels = channels};
-    job.a = ret_mean;
-    job.b = ret_var;
+    struct job job = {.means = means, .squares = squares, .channels = channels, .count = count};
+    job.mean = ret_mean;
+    job.var = ret_var;
     crew_run(crew, statistics_task, &job);
 }
 
-static void forward_task(void *context, uint32_t worker, uint32_t n_workers)
+void batchnorm_scale(const struct batchnorm *bn, float *ret_scale, float *ret_shift)
 {
-    const struct job *job = context;
-    const struct batchnorm *bn = job->bn;
-    size_t first;
-    size_t end;
-
-    crew_share(job->channels, worker, n_workers, &first, &end);
-    for (size_t c = first; c < end; c++) {
-        float scale = bn->gamma[c] / sqrtf(bn->var[c] + NET_BN_EPSILON);
-        scale_shift(job->x + c * job->count, scale, bn->beta[c] - bn->mean[c] * scale, bn->relu,
-                    job->count, job->out + c * job->count);
+    for (uint32_t channel = 0; channel < bn->channels; channel++) {
+        const float scale = bn->gamma[channel] / sqrtf(bn->var[channel] + NET_BN_EPSILON);
+        ret_scale[channel] = scale;
+        ret_shift[channel] = bn->beta[channel] - bn->mean[channel] * scale;
     }
 }
 
-void batchnorm_forward(struct crew *crew, const struct batchnorm *bn, const float *x, size_t count,
-                       float *ret_y)
+/* A channel's a, b and c, the same for all its positions but for squeeze-excitation's part. */
+static void spread(const struct job *job, size_t channel, float a, float b, float c)
 {
-    struct job job = {.bn = bn, .x = x, .count = count, .channels = bn->channels};
-    job.out = ret_y;
-    crew_run(crew, forward_task, &job);
+    const size_t positions = lanes_blocks(job->count.n) * LANES;
+    const size_t n = job->count.n;
+    float *to_a = job->a + channel * positions;
+    float *to_b = job->b + channel * positions;
+    float *to_c = job->c + channel * positions;
+
+    memset(to_a + n, 0, (positions - n) * sizeof(float));
+    memset(to_b + n, 0, (positions - n) * sizeof(float));
+    memset(to_c + n, 0, (positions - n) * sizeof(float));
+    for (size_t i = 0; i < n; i++) {
+        to_b[i] = b;
+    }
+    if (job->gate == NULL) {
+        for (size_t i = 0; i < n; i++) {
+            to_a[i] = a;
+            to_c[i] = c;
+        }
+        return;
+    }
+    const float *gate = job->gate->gate + channel * positions;
+    const float *dpool = job->gate->dpool + channel * positions;
+    const float share = a / (float)job->count.cells;
+    for (size_t i = 0; i < n; i++) {
+        to_a[i] = a * gate[i];
+        to_c[i] = c + share * dpool[i];
+    }
 }
 
 static void backward_task(void *context, uint32_t worker, uint32_t n_workers)
 {
     const struct job *job = context;
     const struct batchnorm *bn = job->bn;
-    const double m = (double)job->count;
+    const size_t positions = lanes_blocks(job->count.n) * LANES;
+    const double m = (double)job->count.n * (double)job->count.cells;
     size_t first;
     size_t end;
 
-    crew_share(job->channels, worker, n_workers, &first, &end);
-    for (size_t c = first; c < end; c++) {
-        const float *x = job->x + c * job->count;
-        const float *y = bn->relu ? job->y + c * job->count : NULL;
-        float *dy = job->out + c * job->count;
+    crew_share(bn->channels, worker, n_workers, &first, &end);
+    for (size_t channel = first; channel < end; channel++) {
         double sum = 0.0;
         double product = 0.0;
-        for (size_t i = 0; i < job->count; i += BLOCK) {
-            float s;
-            float p;
-            block_backward_sums(x + i, y == NULL ? NULL : y + i, bn->mean[c],
-                                block_at(i, job->count), dy + i, &s, &p);
-            sum += (double)s;
-            product += (double)p;
+        for (size_t i = channel * positions; i < channel * positions + job->count.n; i++) {
+            sum += (double)job->sums[i];
+            product += (double)job->products[i];
         }
-        double inverse = 1.0 / sqrt((double)bn->var[c] + (double)NET_BN_EPSILON);
-        job->a[c] = (float)(product * inverse);
-        job->b[c] = (float)sum;
-        double scale = (double)bn->gamma[c] * inverse;
-        double slope = -scale * product * inverse * inverse / m;
-        double shift = -scale * sum / m - slope * (double)bn->mean[c];
-        combine(x, (float)scale, (float)slope, (float)shift, job->count, dy);
+        const double inverse = 1.0 / sqrt((double)bn->var[channel] + (double)NET_BN_EPSILON);
+        const double scale = (double)bn->gamma[channel] * inverse;
+        const double slope = -scale * product * inverse * inverse / m;
+        const double shift = -scale * sum / m - slope * (double)bn->mean[channel];
+        job->dgamma[channel] = (float)(product * inverse);
+        job->dbeta[channel] = (float)sum;
+        spread(job, channel, (float)scale, (float)slope, (float)shift);
     }
 }
 
-void batchnorm_backward(struct crew *crew, const struct batchnorm *bn, const float *x,
-                        const float *y, size_t count, float *dy, float *ret_dgamma,
-                        float *ret_dbeta)
+void batchnorm_backward(struct crew *crew, const struct batchnorm *bn, const float *sums,
+                        const float *products, const struct batchnorm_gate *gate,
+                        struct batchnorm_count count, float *ret_dgamma, float *ret_dbeta,
+                        float *ret_a, float *ret_b, float *ret_c)
 {
-    struct job job = {.bn = bn, .x = x, .y = y, .count = count, .channels = bn->channels};
-    job.out = dy;
-    job.a = ret_dgamma;
-    job.b = ret_dbeta;
+    struct job job = {.bn = bn, .sums = sums, .products = products, .gate = gate, .count = count};
+    job.dgamma = ret_dgamma;
+    job.dbeta = ret_dbeta;
+    job.a = ret_a;
+    job.b = ret_b;
+    job.c = ret_c;
     crew_run(crew, backward_task, &job);
 }

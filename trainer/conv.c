@@ -1,111 +1,109 @@
-/* A 3x3 convolution as one product: the nine shifted copies of each plane are the rows of a matrix
- * (im2col). A shifted copy of a whole run of positions is one read of the plane at an offset; where the
- * neighbour lies off the board, the read has strayed into another row or position and is masked to
- * zero. The way back to the input is the same product with the weights turned: transposed, and each
- * kernel rotated by 180 degrees.
- *
- * Positions are taken a few at a time (a chunk), so that the nine copies stay in the cache. */
+/* The order of work. There: a few blocks of positions at a time (a chunk), which one worker takes from the input to
+ * the output, so that its points stay in the near cache. Back: many blocks at a time, because the weights'
+ * gradient is a sum over positions that must be long to be quick; the workers first divide channels
+ * and blocks (points of the gradient and of the input), then points (the products; each point's sums are
+ * one worker's, so their order is always the same), then channels and blocks again. */
 #include "trainer/conv.h"
 #include "trainer/buffer.h"
+#include "trainer/lanes.h"
 
-#include <cblas.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-    TAPS = 9,
-    CHUNK_COLUMNS = 336,        /* at least so many columns a product, */
-    CHUNK_FLOATS = 1024 * 1024, /* unless the copies would then take more than this */
+    THERE_COLUMNS = 4, /* of a chunk, about */
+    BACK_COLUMNS = 16,
+    FILTER_TAPS = 9,
 };
 
 struct conv_work {
     struct crew *crew;
-    uint32_t height, width, cells;
-    uint32_t max_channels;
-    uint32_t max_chunk; /* positions */
-    uint32_t *masks; /* [TAPS][max_chunk * cells]: all ones where the neighbour is on the board */
-    float **columns; /* [worker]: TAPS * max_channels * max_chunk * cells */
-    float **partial; /* [worker]: a weight gradient of its own */
-    float *turned;   /* weights for the way back */
+    const struct lanes_kernel *kernel;
+    struct winograd winograd;
+    uint32_t cells;
+    uint32_t there_blocks, back_blocks; /* of a chunk */
+    size_t there_floats;                /* a worker's part of v and m on the way there */
+    float *u, *du;                      /* weights and their gradient as points */
+    float *v, *m, *dv;                  /* the points of x, y (or dy), dx */
 };
 
-/* What one call shares among the crew. */
-struct job {
-    struct conv_work *work;
-    struct conv_shape shape;
-    const float *weight, *bias, *x, *dy;
-    uint32_t n;
-    uint32_t chunk;
-    float *y; /* forward: the output; backward: dx, may be NULL */
-    bool add; /* to y */
-    float *dweight, *dbias;
+/* Strides of points: [point][column][channel][16]. Odd numbers of cache lines, or the points of a tile, which
+ * are written one after another, would fall on few sets of the cache. */
+struct strides {
+    size_t column, point;
 };
 
-static uint32_t chunk_positions(const struct conv_work *work, uint32_t channels)
+static size_t odd_lines(size_t floats)
 {
-    size_t wanted = (CHUNK_COLUMNS + work->cells - 1) / work->cells;
-    size_t room = CHUNK_FLOATS / ((size_t)TAPS * channels * work->cells);
-    if (wanted > room) {
-        wanted = room;
-    }
-    return wanted == 0 ? 1 : (uint32_t)wanted;
+    return floats + (floats / LANES % 2 == 0 ? LANES : 0);
 }
 
-static void fill_masks(struct conv_work *work)
+static struct strides strides_of(uint32_t channels, size_t columns)
 {
-    const int height = (int)work->height;
-    const int width = (int)work->width;
-    uint32_t *mask = work->masks;
-
-    for (int tap = 0; tap < TAPS; tap++) {
-        for (uint32_t p = 0; p < work->max_chunk; p++) {
-            for (int y = 0; y < height; y++) {
-                for (int x = 0; x < width; x++) {
-                    int ny = y + tap / 3 - 1;
-                    int nx = x + tap % 3 - 1;
-                    bool on = ny >= 0 && ny < height && nx >= 0 && nx < width;
-                    *mask++ = on ? UINT32_MAX : 0;
-                }
-            }
-        }
-    }
+    struct strides strides;
+    strides.column = odd_lines((size_t)channels * LANES);
+    strides.point = odd_lines(columns * strides.column);
+    return strides;
 }
 
-struct conv_work *conv_work_create(struct crew *crew, uint32_t height, uint32_t width,
-                                   uint32_t max_channels)
+static size_t round_up(size_t n, size_t unit)
+{
+    return (n + unit - 1) / unit * unit;
+}
+
+float *activation_create(uint32_t channels, uint32_t n, size_t cells)
+{
+    return buffer_create(round_up(channels, 4) * lanes_size(n, cells));
+}
+
+/* ---- memory ---- */
+
+static uint32_t chunk_blocks(const struct conv_work *work, uint32_t columns, uint32_t max_batch)
+{
+    const uint32_t most = (uint32_t)lanes_blocks(max_batch);
+    const uint32_t wanted = (columns + work->winograd.tiles - 1) / work->winograd.tiles;
+    return wanted < most ? wanted : most;
+}
+
+/* Floats for the points of so many blocks; the last rows of four may look beyond the channels. */
+static size_t point_floats(const struct conv_work *work, uint32_t channels, uint32_t blocks)
+{
+    const size_t columns = (size_t)blocks * work->winograd.tiles;
+    return work->winograd.points * strides_of(channels, columns).point + (size_t)4 * LANES;
+}
+
+struct conv_work *conv_work_create(struct crew *crew, const struct lanes_kernel *kernel,
+                                   uint32_t height, uint32_t width, uint32_t max_channels,
+                                   uint32_t max_batch)
 {
     struct conv_work *work = calloc(1, sizeof(*work));
     if (work == NULL) {
         return NULL;
     }
-    const uint32_t n_workers = crew_size(crew);
+    max_channels = (uint32_t)round_up(max_channels, 4);
     work->crew = crew;
-    work->height = height;
-    work->width = width;
+    work->kernel = kernel;
     work->cells = height * width;
-    work->max_channels = max_channels;
-    work->max_chunk = chunk_positions(work, 1);
-    work->masks = calloc((size_t)TAPS * work->max_chunk * work->cells, sizeof(*work->masks));
-    work->columns = calloc(n_workers, sizeof(*work->columns));
-    work->partial = calloc(n_workers, sizeof(*work->partial));
-    work->turned = buffer_create((size_t)TAPS * max_channels * max_channels);
-    if (work->masks == NULL || work->columns == NULL || work->partial == NULL ||
-        work->turned == NULL) {
+    winograd_init(&work->winograd, height, width, false);
+    work->there_blocks = chunk_blocks(work, THERE_COLUMNS, max_batch);
+    work->back_blocks = chunk_blocks(work, BACK_COLUMNS, max_batch);
+    work->there_floats = round_up(point_floats(work, max_channels, work->there_blocks), LANES);
+
+    const size_t there = work->there_floats * crew_size(crew);
+    const size_t back = point_floats(work, max_channels, work->back_blocks);
+    const size_t most = there > back ? there : back;
+    const size_t weights =
+        (size_t)work->winograd.points * max_channels * round_up(max_channels, LANES);
+    work->u = buffer_create(weights);
+    work->du = buffer_create(weights);
+    work->v = buffer_create(most);
+    work->m = buffer_create(most);
+    work->dv = buffer_create(back);
+    if (work->u == NULL || work->du == NULL || work->v == NULL || work->m == NULL ||
+        work->dv == NULL) {
         conv_work_destroy(work);
         return NULL;
     }
-    size_t columns = (size_t)TAPS * max_channels * work->cells;
-    size_t most = columns > CHUNK_FLOATS ? columns : CHUNK_FLOATS;
-    size_t wanted = columns * work->max_chunk;
-    for (uint32_t i = 0; i < n_workers; i++) {
-        work->columns[i] = buffer_create(wanted < most ? wanted : most);
-        work->partial[i] = buffer_create((size_t)TAPS * max_channels * max_channels);
-        if (work->columns[i] == NULL || work->partial[i] == NULL) {
-            conv_work_destroy(work);
-            return NULL;
-        }
-    }
-    fill_masks(work);
     return work;
 }
 
@@ -114,212 +112,424 @@ void conv_work_destroy(struct conv_work *work)
     if (work == NULL) {
         return;
     }
-    for (uint32_t i = 0; i < crew_size(work->crew); i++) {
-        if (work->columns != NULL) {
-            buffer_destroy(work->columns[i]);
-        }
-        if (work->partial != NULL) {
-            buffer_destroy(work->partial[i]);
-        }
-    }
-    buffer_destroy(work->turned);
-    free(work->partial);
-    free(work->columns);
-    free(work->masks);
+    buffer_destroy(work->u);
+    buffer_destroy(work->du);
+    buffer_destroy(work->v);
+    buffer_destroy(work->m);
+    buffer_destroy(work->dv);
     free(work);
 }
 
-BUFFER_CLONES
-static void copy_masked(const uint32_t *restrict src, const uint32_t *restrict mask, size_t n,
-                        uint32_t *restrict dst)
+/* ---- what a call shares among the crew ---- */
+
+struct job {
+    struct conv_work *work;
+    struct conv_shape shape;
+    const float *weight, *bias;
+    const struct conv_input *input;
+    const struct conv_output *output;
+    const struct conv_gradient *gradient;
+    const struct conv_sink *sink; /* NULL: not wanted */
+    uint32_t n;
+    size_t blocks;              /* of the batch */
+    size_t first_block, n_here; /* of the chunk, on the way back */
+    struct strides in, out;     /* of points with so many channels */
+    size_t u_row, u_point;      /* of u, turned or not */
+    size_t du_row, du_point;
+    float *dweight;
+};
+
+static struct job job_of(struct conv_work *work, const struct conv_shape *shape, uint32_t n,
+                         uint32_t chunk)
 {
-    for (size_t i = 0; i < n; i++) {
-        dst[i] = src[i] & mask[i];
-    }
+    struct job job = {.work = work, .shape = *shape, .n = n, .blocks = lanes_blocks(n)};
+    const size_t columns = (size_t)chunk * work->winograd.tiles;
+    job.in = strides_of(shape->in, columns);
+    job.out = strides_of(shape->out, columns);
+    job.du_row = round_up(shape->in, LANES);
+    job.du_point = job.du_row * round_up(shape->out, 4);
+    return job;
 }
 
-/* x: a channel's first cell of the chunk, channels `stride` apart; ret: [channels * TAPS][columns]. */
-static void gather_columns(const struct conv_work *work, const float *x, uint32_t channels,
-                           size_t stride, size_t columns, float *ret)
+static size_t floats_of_block(const struct job *job)
 {
-    const size_t mask_row = (size_t)work->max_chunk * work->cells;
+    return (size_t)job->work->cells * LANES;
+}
+/* A channel's block among activations, and among numbers by position. */
+static size_t block_at(const struct job *job, size_t channel, size_t block)
+{
+    return (channel * job->blocks + block) * floats_of_block(job);
+}
+static size_t positions_at(const struct job *job, size_t channel, size_t block)
+{
+    return (channel * job->blocks + block) * LANES;
+}
 
-    for (uint32_t c = 0; c < channels; c++) {
-        for (int tap = 0; tap < TAPS; tap++) {
-            ptrdiff_t shift = (ptrdiff_t)(tap / 3 - 1) * (ptrdiff_t)work->width + (tap % 3 - 1);
-            /* bits, not numbers: what lies off the board may be anything, even NaN */
-            copy_masked((const uint32_t *)(const void *)(x + c * stride) + shift,
-                        work->masks + (size_t)tap * mask_row, columns, (uint32_t *)(void *)ret);
-            ret += columns;
+/* Points of the weights: u[point][row][lane], rows being out and lanes in, or turned. */
+static void weight_points(const struct job *job, bool turned, size_t first, size_t end)
+{
+    const struct conv_work *work = job->work;
+    const struct lanes_tile *tile = &work->kernel->tiles[work->winograd.shape];
+    const size_t in = job->shape.in;
+    const size_t n_lanes = turned ? job->shape.out : in;
+    float filters[FILTER_TAPS][LANES] __attribute__((aligned(64))) = {{0}};
+
+    for (size_t row = first; row < end; row++) {
+        for (size_t lane = 0; lane < n_lanes; lane += LANES) {
+            const size_t count = n_lanes - lane < LANES ? n_lanes - lane : LANES;
+            for (size_t i = 0; i < count; i++) {
+                const size_t filter = turned ? (lane + i) * in + row : row * in + lane + i;
+                for (size_t k = 0; k < FILTER_TAPS; k++) {
+                    filters[k][i] = job->weight[filter * FILTER_TAPS + k];
+                }
+            }
+            tile->filters(&work->winograd, filters[0], work->u + row * job->u_row + lane,
+                          job->u_point);
         }
     }
 }
 
-/* y[rows][columns of this chunk] (+)= w[rows][k] * x-or-its-copies[k][columns]. */
-static void product(const struct job *job, const float *w, uint32_t rows, uint32_t channels,
-                    const float *x, size_t offset, size_t columns, float *scratch, bool add,
-                    float *y)
+/* The weights' gradient out of its points. */
+static void weight_gradient(const struct job *job, size_t first, size_t end)
 {
-    const size_t stride = (size_t)job->n * job->work->cells;
-    const float *b = x + offset;
-    size_t ldb = stride;
-    uint32_t k = channels;
+    const struct conv_work *work = job->work;
+    const struct lanes_tile *tile = &work->kernel->tiles[work->winograd.shape];
+    const size_t in = job->shape.in;
+    float filters[FILTER_TAPS][LANES] __attribute__((aligned(64)));
 
-    if (job->shape.kernel == 3) {
-        gather_columns(job->work, b, channels, stride, columns, scratch);
-        b = scratch;
-        ldb = columns;
-        k = channels * TAPS;
+    for (size_t row = first; row < end; row++) {
+        for (size_t lane = 0; lane < in; lane += LANES) {
+            const size_t count = in - lane < LANES ? in - lane : LANES;
+            tile->filters_back(&work->winograd, work->du + row * job->du_row + lane, job->du_point,
+                               filters[0]);
+            for (size_t i = 0; i < count; i++) {
+                for (size_t k = 0; k < FILTER_TAPS; k++) {
+                    job->dweight[(row * in + lane + i) * FILTER_TAPS + k] = filters[k][i];
+                }
+            }
+        }
     }
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (blasint)rows, (blasint)columns,
-                (blasint)k, 1.0F, w, (blasint)k, b, (blasint)ldb, add ? 1.0F : 0.0F, y + offset,
-                (blasint)stride);
+}
+
+static void input_points(const struct job *job, size_t channel, size_t block, float *v,
+                         size_t column)
+{
+    const struct conv_work *work = job->work;
+    const struct conv_input *from = job->input;
+    const struct lanes_input input = {
+        .x = from->x + block_at(job, channel, block),
+        .scale = from->scale == NULL ? 0.0F : from->scale[channel],
+        .shift = from->scale == NULL ? 0.0F : from->shift[channel],
+        .norm = from->scale != NULL,
+    };
+    work->kernel->tiles[work->winograd.shape].points(&work->winograd, &input,
+                                                     v + column * job->in.column + channel * LANES,
+                                                     job->in.point, job->in.column);
+}
+
+/* ---- there ---- */
+
+static void weights_task(void *context, uint32_t worker, uint32_t n_workers)
+{
+    const struct job *job = context;
+    size_t first;
+    size_t end;
+
+    crew_share(job->shape.out, worker, n_workers, &first, &end);
+    weight_points(job, false, first, end);
+}
+
+/* Blocks [first, first + count): input, products, output. */
+static void forward_chunk(const struct job *job, size_t first, size_t count, float *v, float *m)
+{
+    const struct conv_work *work = job->work;
+    const struct lanes_tile *tile = &work->kernel->tiles[work->winograd.shape];
+    const struct conv_output *output = job->output;
+    const size_t tiles = work->winograd.tiles;
+
+    for (size_t block = 0; block < count; block++) {
+        for (size_t c = 0; c < job->shape.in; c++) {
+            input_points(job, c, first + block, v, block * tiles);
+        }
+    }
+    for (size_t p = 0; p < work->winograd.points; p++) {
+        work->kernel->product(work->u + p * job->u_point, job->u_row, job->shape.out, job->shape.in,
+                              v + p * job->in.point, job->in.column, LANES,
+                              (uint32_t)(count * tiles), m + p * job->out.point, job->out.column,
+                              LANES, false);
+    }
+    for (size_t f = 0; f < job->shape.out; f++) {
+        for (size_t block = 0; block < count; block++) {
+            const size_t at = positions_at(job, f, first + block);
+            tile->outputs(&work->winograd, m + block * tiles * job->out.column + f * LANES,
+                          job->out.point, job->out.column, job->bias == NULL ? 0.0F : job->bias[f],
+                          output->y + block_at(job, f, first + block), output->means + at,
+                          output->squares + at);
+        }
+    }
 }
 
 static void forward_task(void *context, uint32_t worker, uint32_t n_workers)
 {
     const struct job *job = context;
-    const uint32_t cells = job->work->cells;
-    const size_t stride = (size_t)job->n * cells;
+    const struct conv_work *work = job->work;
+    const size_t chunk = work->there_blocks;
+    float *v = work->v + worker * work->there_floats;
+    float *m = work->m + worker * work->there_floats;
     size_t first;
     size_t end;
 
-    crew_share((job->n + job->chunk - 1) / job->chunk, worker, n_workers, &first, &end);
+    crew_share((job->blocks + chunk - 1) / chunk, worker, n_workers, &first, &end);
     for (size_t i = first; i < end; i++) {
-        size_t position = i * job->chunk;
-        size_t left = job->n - position;
-        size_t columns = (left < job->chunk ? left : job->chunk) * cells;
-        size_t offset = position * cells;
-        if (job->bias != NULL) {
-            for (uint32_t f = 0; f < job->shape.out; f++) {
-                float *row = job->y + f * stride + offset;
-                for (size_t j = 0; j < columns; j++) {
-                    row[j] = job->bias[f];
-                }
-            }
+        const size_t left = job->blocks - i * chunk;
+        forward_chunk(job, i * chunk, left < chunk ? left : chunk, v, m);
+    }
+}
+
+/* 1x1: the activations themselves are the points; a column is one cell of one block. */
+static void forward1_task(void *context, uint32_t worker, uint32_t n_workers)
+{
+    const struct job *job = context;
+    const struct conv_work *work = job->work;
+    const struct conv_output *output = job->output;
+    const size_t channel = block_at(job, 1, 0);
+    size_t first;
+    size_t end;
+
+    crew_share(job->blocks, worker, n_workers, &first, &end);
+    const size_t at = block_at(job, 0, first);
+    work->kernel->product(
+        job->weight, job->shape.in, job->shape.out, job->shape.in, job->input->x + at, LANES,
+        channel, (uint32_t)((end - first) * work->cells), output->y + at, LANES, channel, false);
+    for (size_t f = 0; f < job->shape.out; f++) {
+        for (size_t block = first; block < end; block++) {
+            work->kernel->moments(output->y + block_at(job, f, block), work->cells,
+                                  output->means + positions_at(job, f, block),
+                                  output->squares + positions_at(job, f, block));
         }
-        product(job, job->weight, job->shape.out, job->shape.in, job->x, offset, columns,
-                job->work->columns[worker], job->bias != NULL, job->y);
     }
 }
 
 void conv_forward(struct conv_work *work, const struct conv_shape *shape, const float *weight,
-                  const float *bias, const float *x, uint32_t n, float *ret_y)
+                  const float *bias, const struct conv_input *input, uint32_t n,
+                  const struct conv_output *output)
 {
-    struct job job = {.work = work,
-                      .shape = *shape,
-                      .weight = weight,
-                      .bias = bias,
-                      .x = x,
-                      .n = n,
-                      .chunk = chunk_positions(work, shape->in)};
-    job.y = ret_y;
-    crew_run(work->crew, forward_task, &job);
-}
-
-/* turned[in][out][2 - ky][2 - kx] = weight[out][in][ky][kx] */
-static void turn_weights(const struct conv_shape *shape, const float *weight, float *ret)
-{
-    const uint32_t taps = shape->kernel * shape->kernel;
-
-    for (uint32_t f = 0; f < shape->out; f++) {
-        for (uint32_t c = 0; c < shape->in; c++) {
-            const float *from = weight + ((size_t)f * shape->in + c) * taps;
-            float *to = ret + ((size_t)c * shape->out + f) * taps;
-            for (uint32_t k = 0; k < taps; k++) {
-                to[taps - 1 - k] = from[k];
-            }
-        }
+    struct job job = job_of(work, shape, n, work->there_blocks);
+    job.weight = weight;
+    job.bias = bias;
+    job.input = input;
+    job.output = output;
+    job.u_row = round_up(shape->in, LANES);
+    job.u_point = job.u_row * shape->out;
+    if (shape->kernel == 1) {
+        crew_run(work->crew, forward1_task, &job);
+    } else {
+        crew_run(work->crew, weights_task, &job);
+        crew_run(work->crew, forward_task, &job);
     }
 }
 
-/* dweight (+)= dy[out][columns] * x-or-its-copies[k][columns]^T */
-static void weight_product(const struct job *job, size_t offset, size_t columns, float *scratch,
-                           bool add, float *dweight)
-{
-    const size_t stride = (size_t)job->n * job->work->cells;
-    const float *b = job->x + offset;
-    size_t ldb = stride;
-    uint32_t k = job->shape.in;
+/* ---- back ---- */
 
-    if (job->shape.kernel == 3) {
-        gather_columns(job->work, b, job->shape.in, stride, columns, scratch);
-        b = scratch;
-        ldb = columns;
-        k *= TAPS;
+static struct lanes_gradient gradient_of(const struct job *job, size_t channel, size_t block)
+{
+    const struct conv_gradient *from = job->gradient;
+    const size_t at = block_at(job, channel, block);
+    const size_t positions = positions_at(job, channel, block);
+
+    if (from->y == NULL) {
+        return (struct lanes_gradient){.g = from->g + at};
     }
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (blasint)job->shape.out, (blasint)k,
-                (blasint)columns, 1.0F, job->dy + offset, (blasint)stride, b, (blasint)ldb,
-                add ? 1.0F : 0.0F, dweight, (blasint)k);
+    return (struct lanes_gradient){
+        .g = from->g + at,
+        .x = from->y + at,
+        .a = from->a + positions,
+        .b = from->b + positions,
+        .c = from->c + positions,
+        .scale = from->scale == NULL ? 0.0F : from->scale[channel],
+        .shift = from->scale == NULL ? 0.0F : from->shift[channel],
+        .relu = from->scale != NULL,
+    };
 }
 
-static void backward_task(void *context, uint32_t worker, uint32_t n_workers)
+/* The points of the weights (with the first chunk), of the gradient and of the input. */
+static void points_task(void *context, uint32_t worker, uint32_t n_workers)
 {
     const struct job *job = context;
-    const uint32_t cells = job->work->cells;
-    float *scratch = job->work->columns[worker];
-    float *dweight = worker == 0 ? job->dweight : job->work->partial[worker];
+    const struct conv_work *work = job->work;
+    const struct lanes_tile *tile = &work->kernel->tiles[work->winograd.shape];
+    const size_t tiles = work->winograd.tiles;
     size_t first;
     size_t end;
 
-    crew_share((job->n + job->chunk - 1) / job->chunk, worker, n_workers, &first, &end);
-    if (first == end) { /* a small batch has less chunks than workers */
-        size_t taps = (size_t)job->shape.kernel * job->shape.kernel;
-        memset(dweight, 0, taps * job->shape.in * job->shape.out * sizeof(float));
+    if (job->sink != NULL && job->first_block == 0) {
+        crew_share(job->shape.in, worker, n_workers, &first, &end);
+        weight_points(job, true, first, end);
     }
+    crew_share(job->shape.out * job->n_here, worker, n_workers, &first, &end);
     for (size_t i = first; i < end; i++) {
-        size_t position = i * job->chunk;
-        size_t left = job->n - position;
-        size_t columns = (left < job->chunk ? left : job->chunk) * cells;
-        weight_product(job, position * cells, columns, scratch, i > first, dweight);
-        if (job->y != NULL) {
-            product(job, job->work->turned, job->shape.in, job->shape.out, job->dy,
-                    position * cells, columns, scratch, job->add, job->y);
+        const size_t channel = i / job->n_here;
+        const size_t block = i % job->n_here;
+        const struct lanes_gradient gradient = gradient_of(job, channel, job->first_block + block);
+        tile->outputs_back(&work->winograd, &gradient,
+                           work->m + block * tiles * job->out.column + channel * LANES,
+                           job->out.point, job->out.column);
+    }
+    crew_share(job->shape.in * job->n_here, worker, n_workers, &first, &end);
+    for (size_t i = first; i < end; i++) {
+        const size_t block = i % job->n_here;
+        input_points(job, i / job->n_here, job->first_block + block, work->v, block * tiles);
+    }
+}
+
+static void products_task(void *context, uint32_t worker, uint32_t n_workers)
+{
+    const struct job *job = context;
+    const struct conv_work *work = job->work;
+    const uint32_t columns = (uint32_t)(job->n_here * work->winograd.tiles);
+    size_t first;
+    size_t end;
+
+    crew_share(work->winograd.points, worker, n_workers, &first, &end);
+    for (size_t p = first; p < end; p++) {
+        const float *m = work->m + p * job->out.point;
+        work->kernel->correlate(m, job->out.column, LANES, job->shape.out,
+                                work->v + p * job->in.point, job->in.column, LANES, job->shape.in,
+                                columns, work->du + p * job->du_point, job->du_row,
+                                job->first_block > 0);
+        if (job->sink != NULL) {
+            work->kernel->product(work->u + p * job->u_point, job->u_row, job->shape.in,
+                                  job->shape.out, m, job->out.column, LANES, columns,
+                                  work->dv + p * job->in.point, job->in.column, LANES, false);
         }
     }
 }
 
-static void bias_gradient(const struct job *job)
+static void input_gradient_task(void *context, uint32_t worker, uint32_t n_workers)
 {
-    const size_t stride = (size_t)job->n * job->work->cells;
+    const struct job *job = context;
+    const struct conv_work *work = job->work;
+    const struct conv_sink *sink = job->sink;
+    const size_t tiles = work->winograd.tiles;
+    size_t first;
+    size_t end;
 
-    for (uint32_t f = 0; f < job->shape.out; f++) {
-        double sum = 0.0;
-        for (size_t i = 0; i < stride; i++) {
-            sum += (double)job->dy[f * stride + i];
+    crew_share(job->shape.in * job->n_here, worker, n_workers, &first, &end);
+    for (size_t i = first; i < end; i++) {
+        const size_t channel = i / job->n_here;
+        const size_t block = i % job->n_here;
+        const size_t at = block_at(job, channel, job->first_block + block);
+        struct lanes_sink to = {.dx = sink->dx + at, .add = sink->add};
+        if (sink->x != NULL) {
+            const size_t positions = positions_at(job, channel, job->first_block + block);
+            to.x = sink->x + at;
+            to.relu = true;
+            to.scale = sink->scale[channel];
+            to.shift = sink->shift[channel];
+            to.pivot = sink->pivot[channel];
+            to.sums = sink->sums + positions;
+            to.products = sink->products + positions;
         }
-        job->dbias[f] = (float)sum;
+        work->kernel->tiles[work->winograd.shape].points_back(
+            &work->winograd, work->dv + block * tiles * job->in.column + channel * LANES,
+            job->in.point, job->in.column, &to);
+    }
+}
+
+static void weight_gradient_task(void *context, uint32_t worker, uint32_t n_workers)
+{
+    const struct job *job = context;
+    size_t first;
+    size_t end;
+
+    crew_share(job->shape.out, worker, n_workers, &first, &end);
+    weight_gradient(job, first, end);
+}
+
+static void backward3(struct job *job)
+{
+    struct conv_work *work = job->work;
+
+    for (size_t block = 0; block < job->blocks; block += work->back_blocks) {
+        const size_t left = job->blocks - block;
+        job->first_block = block;
+        job->n_here = left < work->back_blocks ? left : work->back_blocks;
+        crew_run(work->crew, points_task, job);
+        crew_run(work->crew, products_task, job);
+        if (job->sink != NULL) {
+            crew_run(work->crew, input_gradient_task, job);
+        }
+    }
+    crew_run(work->crew, weight_gradient_task, job);
+}
+
+/* 1x1, chunk by chunk: the gradient of y into m, laid out like activations of the chunk. */
+static void backward1(struct job *job)
+{
+    const struct conv_work *work = job->work;
+    const struct lanes_kernel *kernel = work->kernel;
+    const size_t out = job->shape.out;
+    const size_t in = job->shape.in;
+    const size_t channel = block_at(job, 1, 0);
+
+    for (size_t f = 0; f < out; f++) {
+        for (size_t c = 0; c < in; c++) {
+            work->u[c * out + f] = job->weight[f * in + c];
+        }
+    }
+    for (size_t block = 0; block < job->blocks; block += work->there_blocks) {
+        const size_t left = job->blocks - block;
+        const size_t count = left < work->there_blocks ? left : work->there_blocks;
+        const size_t row = count * floats_of_block(job);
+        const uint32_t columns = (uint32_t)(count * work->cells);
+        const size_t at = block_at(job, 0, block);
+        for (size_t i = 0; i < out * count; i++) {
+            const struct lanes_gradient gradient = gradient_of(job, i / count, block + i % count);
+            kernel->gradient(&gradient, work->cells, work->m + i * floats_of_block(job));
+        }
+        kernel->correlate(work->m, LANES, row, job->shape.out, job->input->x + at, LANES, channel,
+                          job->shape.in, columns, work->du, job->du_row, block > 0);
+        if (job->sink != NULL) {
+            kernel->product(work->u, out, job->shape.in, job->shape.out, work->m, LANES, row,
+                            columns, job->sink->dx + at, LANES, channel, job->sink->add);
+        }
+    }
+    for (size_t f = 0; f < out; f++) {
+        memcpy(job->dweight + f * in, work->du + f * job->du_row, in * sizeof(float));
+    }
+}
+
+static void bias_gradient(const struct job *job, float *ret)
+{
+    const size_t count = block_at(job, 1, 0);
+
+    for (size_t f = 0; f < job->shape.out; f++) {
+        double sum = 0.0;
+        for (size_t i = 0; i < count; i++) {
+            sum += (double)job->gradient->g[f * count + i];
+        }
+        ret[f] = (float)sum;
     }
 }
 
 void conv_backward(struct conv_work *work, const struct conv_shape *shape, const float *weight,
-                   const float *x, const float *dy, uint32_t n, float *ret_dweight,
-                   float *ret_dbias, float *ret_dx, bool add)
+                   const struct conv_input *input, const struct conv_gradient *gradient, uint32_t n,
+                   float *ret_dweight, float *ret_dbias, const struct conv_sink *sink)
 {
-    const uint32_t most = shape->in > shape->out ? shape->in : shape->out;
-    struct job job = {.work = work,
-                      .shape = *shape,
-                      .weight = weight,
-                      .x = x,
-                      .dy = dy,
-                      .n = n,
-                      .chunk = chunk_positions(work, most),
-                      .add = add};
-    job.y = ret_dx;
+    struct job job = job_of(work, shape, n, work->back_blocks);
+    job.weight = weight;
+    job.input = input;
+    job.gradient = gradient;
+    job.sink = sink;
     job.dweight = ret_dweight;
-    job.dbias = ret_dbias;
-
-    if (ret_dx != NULL) {
-        turn_weights(shape, weight, work->turned);
-    }
-    crew_run(work->crew, backward_task, &job);
-    const size_t count = (size_t)shape->kernel * shape->kernel * shape->in * shape->out;
-    for (uint32_t i = 1; i < crew_size(work->crew); i++) {
-        for (size_t j = 0; j < count; j++) {
-            ret_dweight[j] += work->partial[i][j];
-        }
+    job.u_row = round_up(shape->out, LANES);
+    job.u_point = job.u_row * shape->in;
+    if (shape->kernel == 1) {
+        backward1(&job);
+    } else {
+        backward3(&job);
     }
     if (ret_dbias != NULL) {
-        bias_gradient(&job);
+        bias_gradient(&job, ret_dbias);
     }
 }

@@ -1,8 +1,13 @@
+/* A step has some two hundred pieces of work, many of them shorter than it takes to wake a thread that sleeps.
+ * So whoever waits looks a while before it sleeps. */
 #include "trainer/crew.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
+
+enum { LOOKS = 4000 }; /* some 50 us */
 
 struct hand { /* one thread besides the caller */
     struct crew *crew;
@@ -13,42 +18,72 @@ struct hand { /* one thread besides the caller */
 struct crew {
     uint32_t n_workers;
     uint32_t n_started; /* hands whose threads run */
-    pthread_mutex_t mutex;
-    pthread_cond_t begin, done;
-    uint64_t round; /* pieces of work begun so far */
-    uint32_t n_busy;
-    bool quits;
-    crew_task *task;
+    crew_task *task;    /* of the round */
     void *context;
+    atomic_uint_least64_t round; /* pieces of work begun so far; written under the mutex */
+    atomic_uint n_busy;          /* hands that have not done their part of it */
+    atomic_bool quits;           /* set before the last round begins */
+    pthread_mutex_t mutex;       /* of those who sleep */
+    pthread_cond_t begin, done;
+    uint32_t n_asleep; /* hands that wait for `begin` */
+    bool caller_sleeps;
     struct hand hands[];
 };
+
+static void look_again(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+}
+
+/* Wait for the round after `round`. */
+static void wait_for_work(struct crew *crew, uint64_t round)
+{
+    for (int i = 0; i < LOOKS; i++) {
+        if (atomic_load(&crew->round) != round) {
+            return;
+        }
+        look_again();
+    }
+    pthread_mutex_lock(&crew->mutex);
+    crew->n_asleep++;
+    while (atomic_load(&crew->round) == round) {
+        pthread_cond_wait(&crew->begin, &crew->mutex);
+    }
+    crew->n_asleep--;
+    pthread_mutex_unlock(&crew->mutex);
+}
+
+static void begin_round(struct crew *crew)
+{
+    pthread_mutex_lock(&crew->mutex);
+    atomic_fetch_add(&crew->round, 1);
+    if (crew->n_asleep > 0) {
+        pthread_cond_broadcast(&crew->begin);
+    }
+    pthread_mutex_unlock(&crew->mutex);
+}
 
 static void *hand_main(void *argument)
 {
     struct hand *hand = argument;
     struct crew *crew = hand->crew;
-    uint64_t round = 0;
 
-    pthread_mutex_lock(&crew->mutex);
-    for (;;) {
-        while (crew->round == round && !crew->quits) {
-            pthread_cond_wait(&crew->begin, &crew->mutex);
+    for (uint64_t round = 0;; round++) {
+        wait_for_work(crew, round);
+        if (atomic_load(&crew->quits)) {
+            return NULL;
         }
-        if (crew->quits) {
-            break;
-        }
-        round = crew->round;
-        crew_task *task = crew->task;
-        void *context = crew->context;
-        pthread_mutex_unlock(&crew->mutex);
-        task(context, hand->worker, crew->n_workers);
-        pthread_mutex_lock(&crew->mutex);
-        if (--crew->n_busy == 0) {
-            pthread_cond_signal(&crew->done);
+        crew->task(crew->context, hand->worker, crew->n_workers);
+        if (atomic_fetch_sub(&crew->n_busy, 1) == 1) {
+            pthread_mutex_lock(&crew->mutex);
+            if (crew->caller_sleeps) {
+                pthread_cond_signal(&crew->done);
+            }
+            pthread_mutex_unlock(&crew->mutex);
         }
     }
-    pthread_mutex_unlock(&crew->mutex);
-    return NULL;
 }
 
 struct crew *crew_create(uint32_t n_workers)
@@ -78,10 +113,8 @@ void crew_destroy(struct crew *crew)
     if (crew == NULL) {
         return;
     }
-    pthread_mutex_lock(&crew->mutex);
-    crew->quits = true;
-    pthread_cond_broadcast(&crew->begin);
-    pthread_mutex_unlock(&crew->mutex);
+    atomic_store(&crew->quits, true);
+    begin_round(crew);
     for (uint32_t i = 0; i < crew->n_started; i++) {
         pthread_join(crew->hands[i].thread, NULL);
     }
@@ -96,25 +129,34 @@ uint32_t crew_size(const struct crew *crew)
     return crew->n_workers;
 }
 
+/* The hands are done, or nearly. */
+static void wait_for_hands(struct crew *crew)
+{
+    for (int i = 0; i < LOOKS; i++) {
+        if (atomic_load(&crew->n_busy) == 0) {
+            return;
+        }
+        look_again();
+    }
+    pthread_mutex_lock(&crew->mutex);
+    crew->caller_sleeps = true;
+    while (atomic_load(&crew->n_busy) > 0) {
+        pthread_cond_wait(&crew->done, &crew->mutex);
+    }
+    crew->caller_sleeps = false;
+    pthread_mutex_unlock(&crew->mutex);
+}
+
 void crew_run(struct crew *crew, crew_task *task, void *context)
 {
     if (crew->n_workers == 1) {
         task(context, 0, 1);
         return;
     }
-    pthread_mutex_lock(&crew->mutex);
     crew->task = task;
     crew->context = context;
-    crew->n_busy = crew->n_workers - 1;
-    crew->round++;
-    pthread_cond_broadcast(&crew->begin);
-    pthread_mutex_unlock(&crew->mutex);
-
+    atomic_store(&crew->n_busy, crew->n_workers - 1);
+    begin_round(crew);
     task(context, 0, crew->n_workers);
-
-    pthread_mutex_lock(&crew->mutex);
-    while (crew->n_busy > 0) {
-        pthread_cond_wait(&crew->done, &crew->mutex);
-    }
-    pthread_mutex_unlock(&crew->mutex);
+    wait_for_hands(crew);
 }

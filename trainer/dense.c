@@ -10,10 +10,9 @@ void dense_forward(const struct dense *dense, const float *x, uint32_t n, float 
             ret_y[(size_t)f * n + i] = dense->bias[f];
         }
     }
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, dense->by_position ? CblasTrans : CblasNoTrans,
-                (blasint)dense->out, (blasint)n, (blasint)dense->in, 1.0F, dense->weight,
-                (blasint)dense->in, x, (blasint)(dense->by_position ? dense->in : n), 1.0F, ret_y,
-                (blasint)n);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (blasint)dense->out, (blasint)n,
+                (blasint)dense->in, 1.0F, dense->weight, (blasint)dense->in, x, (blasint)n, 1.0F,
+                ret_y, (blasint)n);
     if (dense->relu) {
         for (size_t i = 0; i < (size_t)dense->out * n; i++) {
             ret_y[i] = ret_y[i] > 0.0F ? ret_y[i] : 0.0F;
@@ -40,17 +39,11 @@ void dense_backward(const struct dense *dense, const float *x, const float *y, u
         }
         ret_dbias[f] = (float)sum;
     }
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, dense->by_position ? CblasNoTrans : CblasTrans, out,
-                in, count, 1.0F, dy, count, x, dense->by_position ? in : count, 0.0F, ret_dweight,
-                in);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, out, in, count, 1.0F, dy, count, x, count,
+                0.0F, ret_dweight, in);
     if (ret_dx == NULL) {
         return;
     }
-    if (dense->by_position) {
-        cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, count, in, out, 1.0F, dy, count,
-                    dense->weight, in, 0.0F, ret_dx, in);
-    } else {
-        cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, in, count, out, 1.0F, dense->weight,
-                    in, dy, count, 0.0F, ret_dx, count);
-    }
+    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, in, count, out, 1.0F, dense->weight, in,
+                dy, count, 0.0F, ret_dx, count);
 }

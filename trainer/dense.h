@@ -1,5 +1,4 @@
-/* Dense layers of a training step: y = W x + b, with a relu behind it if wanted. y is [out][n]; x is
- * [in][n], or [n][in] where `by_position`. */
+/* Dense layers of a training step: y = W x + b, with a relu behind it if wanted. x is [in][n], y [out][n]. */
 #ifndef TRAINER_DENSE_H
 #define TRAINER_DENSE_H
 
@@ -8,13 +7,13 @@
 
 struct dense {
     uint32_t in, out;
-    bool by_position, relu;
+    bool relu;
     const float *weight; /* [out][in] */
     const float *bias;   /* [out] */
 };
 
 void dense_forward(const struct dense *dense, const float *x, uint32_t n, float *ret_y);
-/* dy is masked by the relu in passing. ret_dx is laid out like x; NULL: not wanted. */
+/* dy is masked by the relu in passing (y is not looked at where there is none). ret_dx NULL: not wanted. */
 void dense_backward(const struct dense *dense, const float *x, const float *y, uint32_t n,
                     float *dy, float *ret_dweight, float *ret_dbias, float *ret_dx);
 

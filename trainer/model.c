@@ -1,172 +1,13 @@
 #include "trainer/model.h"
 #include "trainer/batchnorm.h"
-#include "trainer/buffer.h"
 #include "trainer/conv.h"
 #include "trainer/dense.h"
+#include "trainer/lanes.h"
+#include "trainer/model_internal.h"
 #include "trainer/net/net_layout.h"
 #include "trainer/squeeze.h"
 
-#include <stdlib.h>
 #include <string.h>
-
-struct unit {   /* convolution, batch norm, relu */
-    float *sum; /* what the convolution gives */
-    float *out; /* behind batch norm and relu */
-};
-
-struct block_state {
-    struct unit first, second; /* second.out: before squeeze and skip, no relu */
-    struct squeeze_state squeeze;
-    float *out;
-};
-
-struct model {
-    struct net_arch arch;
-    struct crew *crew;
-    struct conv_work *work;
-    struct net_layout layout;
-    struct net *shape; /* for its table of tensors alone */
-    uint32_t max_batch, cells;
-    uint32_t n; /* of the last forward */
-    enum model_mode mode;
-    float *statistics;
-
-    float *planes;
-    struct unit input;
-    struct block_state *blocks;
-    struct unit policy_unit, value_unit;
-    float *policy, *dpolicy;
-    float *rows;   /* [n][value_filters * cells]: the value head's features by position */
-    float *hidden; /* [value_hidden][n] */
-    float *value, *dvalue;
-
-    float *drows, *dhidden, *dvalue_unit;
-    float *dtrunk, *dinner, *douter; /* [filters][n][cells] */
-    float **owned;                   /* every buffer above */
-    uint32_t n_owned, room_owned;
-    bool no_memory;
-};
-
-static float *take(struct model *model, size_t count)
-{
-    float *buffer = model->n_owned < model->room_owned ? buffer_create(count) : NULL;
-    if (buffer == NULL) {
-        model->no_memory = true;
-        return NULL;
-    }
-    model->owned[model->n_owned++] = buffer;
-    return buffer;
-}
-
-static void take_unit(struct model *model, struct unit *unit, uint32_t channels)
-{
-    const size_t count = (size_t)channels * model->max_batch * model->cells;
-    unit->sum = take(model, count);
-    unit->out = take(model, count);
-}
-
-static void take_block(struct model *model, struct block_state *block)
-{
-    const struct net_arch *arch = &model->arch;
-    const size_t rows = (size_t)arch->filters * model->max_batch;
-    struct squeeze_state *squeeze = &block->squeeze;
-
-    take_unit(model, &block->first, arch->filters);
-    take_unit(model, &block->second, arch->filters);
-    block->out = take(model, rows * model->cells);
-    if (arch->se_channels > 0) {
-        squeeze->pool = take(model, rows);
-        squeeze->gates = take(model, 2 * rows);
-        squeeze->dgates = take(model, 2 * rows);
-        squeeze->dpool = take(model, rows);
-        squeeze->t = take(model, (size_t)arch->se_channels * model->max_batch);
-        squeeze->dt = take(model, (size_t)arch->se_channels * model->max_batch);
-    }
-}
-
-static void take_all(struct model *model)
-{
-    const struct net_arch *arch = &model->arch;
-    const size_t n = model->max_batch;
-    const size_t trunk = (size_t)arch->filters * n * model->cells;
-    const size_t features = (size_t)arch->value_filters * n * model->cells;
-
-    model->statistics = take(model, model->shape->n_params);
-    model->planes = take(model, (size_t)arch->n_planes * n * model->cells);
-    take_unit(model, &model->input, arch->filters);
-    for (uint32_t i = 0; i < arch->blocks; i++) {
-        take_block(model, &model->blocks[i]);
-    }
-    take_unit(model, &model->policy_unit, arch->filters);
-    take_unit(model, &model->value_unit, arch->value_filters);
-    model->policy = take(model, net_policy_size(arch) * n);
-    model->dpolicy = take(model, net_policy_size(arch) * n);
-    model->rows = take(model, features);
-    model->drows = take(model, features);
-    model->dvalue_unit = take(model, features);
-    model->hidden = take(model, arch->value_hidden * n);
-    model->dhidden = take(model, arch->value_hidden * n);
-    model->value = take(model, net_value_outputs(arch) * n);
-    model->dvalue = take(model, net_value_outputs(arch) * n);
-    model->dtrunk = take(model, trunk);
-    model->dinner = take(model, trunk);
-    model->douter = take(model, trunk);
-}
-
-static uint32_t max_channels(const struct net_arch *arch)
-{
-    const uint32_t counts[] = {arch->n_planes, arch->filters, arch->policy_planes,
-                               arch->value_filters};
-    uint32_t most = 0;
-    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
-        most = counts[i] > most ? counts[i] : most;
-    }
-    return most;
-}
-
-struct model *model_create(const struct net_arch *arch, uint32_t max_batch, struct crew *crew)
-{
-    struct model *model = calloc(1, sizeof(*model));
-    if (model == NULL) {
-        return NULL;
-    }
-    model->arch = *arch;
-    model->crew = crew;
-    model->max_batch = max_batch;
-    model->cells = arch->height * arch->width;
-    model->room_owned = 32 + 11 * arch->blocks;
-    model->owned = calloc(model->room_owned, sizeof(*model->owned));
-    model->blocks = calloc(arch->blocks, sizeof(*model->blocks));
-    model->shape = net_create(arch);
-    model->work = conv_work_create(crew, arch->height, arch->width, max_channels(arch));
-    if (model->owned == NULL || model->blocks == NULL || model->shape == NULL ||
-        model->work == NULL) {
-        model_destroy(model);
-        return NULL;
-    }
-    net_layout_get(arch, &model->layout);
-    take_all(model);
-    if (model->no_memory) {
-        model_destroy(model);
-        return NULL;
-    }
-    return model;
-}
-
-void model_destroy(struct model *model)
-{
-    if (model == NULL) {
-        return;
-    }
-    for (uint32_t i = 0; model->owned != NULL && i < model->n_owned; i++) {
-        buffer_destroy(model->owned[i]);
-    }
-    conv_work_destroy(model->work);
-    net_destroy(model->shape);
-    free(model->blocks);
-    free(model->owned);
-    free(model);
-}
 
 static size_t at(const struct model *model, uint32_t tensor)
 {
@@ -175,84 +16,102 @@ static size_t at(const struct model *model, uint32_t tensor)
 
 /* ---- the way there ---- */
 
-static struct batchnorm norm_of(const struct model *model, const float *params,
-                                const struct net_layout_bn *where, bool relu)
-{
-    const float *statistics = model->mode == MODEL_TRAIN ? model->statistics : params;
-    return (struct batchnorm){
-        .gamma = params + at(model, where->gamma),
-        .beta = params + at(model, where->beta),
-        .mean = statistics + at(model, where->mean),
-        .var = statistics + at(model, where->var),
-        .channels = (uint32_t)model->shape->tensors[where->gamma].count,
-        .relu = relu,
-    };
-}
-
 /* Where a convolution with batch norm behind it finds its parameters. */
 struct place {
     uint32_t conv;
     const struct net_layout_bn *bn;
     struct conv_shape shape;
-    bool relu;
 };
 
-static void unit_forward(struct model *model, const float *params, const struct place *place,
-                         const float *x, const struct unit *unit)
+static struct batchnorm_count count_of(const struct model *model)
 {
-    const size_t count = (size_t)model->n * model->cells;
+    return (struct batchnorm_count){model->n, model->cells};
+}
 
-    conv_forward(model->work, &place->shape, params + at(model, place->conv), NULL, x, model->n,
-                 unit->sum);
+static struct batchnorm norm_of(const struct model *model, const float *params,
+                                const struct place *place)
+{
+    const float *statistics = model->mode == MODEL_TRAIN ? model->statistics : params;
+    return (struct batchnorm){
+        .gamma = params + at(model, place->bn->gamma),
+        .beta = params + at(model, place->bn->beta),
+        .mean = statistics + at(model, place->bn->mean),
+        .var = statistics + at(model, place->bn->var),
+        .channels = place->shape.out,
+    };
+}
+
+/* Up to where batch norm is known as a scale and a shift. */
+static void unit_forward(struct model *model, const float *params, const struct place *place,
+                         const struct conv_input *input, const struct unit *unit)
+{
+    const struct conv_output output = {unit->sum, unit->means, unit->squares};
+
+    conv_forward(model->work, &place->shape, params + at(model, place->conv), NULL, input, model->n,
+                 &output);
     if (model->mode == MODEL_TRAIN) {
-        batchnorm_statistics(model->crew, unit->sum, place->shape.out, count,
-                             model->statistics + at(model, place->bn->mean),
+        batchnorm_statistics(model->crew, unit->means, unit->squares, place->shape.out,
+                             count_of(model), model->statistics + at(model, place->bn->mean),
                              model->statistics + at(model, place->bn->var));
     }
-    struct batchnorm bn = norm_of(model, params, place->bn, place->relu);
-    batchnorm_forward(model->crew, &bn, unit->sum, count, unit->out);
+    const struct batchnorm bn = norm_of(model, params, place);
+    batchnorm_scale(&bn, unit->scale, unit->shift);
+}
+
+/* What a convolution reads: an activation, or a unit with its batch norm and relu. */
+static struct conv_input plain_input(const float *x)
+{
+    return (struct conv_input){.x = x};
+}
+static struct conv_input unit_input(const struct unit *unit)
+{
+    return (struct conv_input){.x = unit->sum, .scale = unit->scale, .shift = unit->shift};
 }
 
 static struct place input_place(const struct model *model)
 {
     return (struct place){model->layout.input_conv,
                           &model->layout.input_bn,
-                          {model->arch.n_planes, model->arch.filters, 3},
-                          true};
+                          {model->arch.n_planes, model->arch.filters, 3}};
 }
 static struct place first_place(const struct model *model, uint32_t block)
 {
     const struct net_layout_block *where = &model->layout.blocks[block];
-    return (struct place){
-        where->conv1, &where->bn1, {model->arch.filters, model->arch.filters, 3}, true};
+    return (struct place){where->conv1, &where->bn1, {model->arch.filters, model->arch.filters, 3}};
 }
 static struct place second_place(const struct model *model, uint32_t block)
 {
     const struct net_layout_block *where = &model->layout.blocks[block];
-    return (struct place){
-        where->conv2, &where->bn2, {model->arch.filters, model->arch.filters, 3}, false};
+    return (struct place){where->conv2, &where->bn2, {model->arch.filters, model->arch.filters, 3}};
 }
 static struct place policy_place(const struct model *model)
 {
     return (struct place){model->layout.policy_conv1,
                           &model->layout.policy_bn,
-                          {model->arch.filters, model->arch.filters, 3},
-                          true};
+                          {model->arch.filters, model->arch.filters, 3}};
 }
 static struct place value_place(const struct model *model)
 {
     return (struct place){model->layout.value_conv,
                           &model->layout.value_bn,
-                          {model->arch.filters, model->arch.value_filters, 1},
-                          true};
+                          {model->arch.filters, model->arch.value_filters, 1}};
 }
 static struct conv_shape logits_shape(const struct model *model)
 {
     return (struct conv_shape){model->arch.filters, model->arch.policy_planes, 3};
 }
-static struct squeeze_shape squeeze_shape_of(const struct model *model)
+static struct squeeze_shape ending_shape(const struct model *model, uint32_t channels,
+                                         uint32_t squeeze)
 {
-    return (struct squeeze_shape){model->arch.filters, model->arch.se_channels, model->cells};
+    return (struct squeeze_shape){channels, squeeze, count_of(model)};
+}
+
+static struct squeeze_input squeeze_input_of(const struct model *model, const float *params,
+                                             const struct place *place, const struct unit *unit)
+{
+    const struct batchnorm bn = norm_of(model, params, place);
+    return (struct squeeze_input){unit->sum,   unit->means, unit->scale,
+                                  unit->shift, bn.mean,     bn.beta};
 }
 
 static struct squeeze_weights squeeze_weights_of(const struct model *model, const float *params,
@@ -273,7 +132,6 @@ static void value_layers(const struct model *model, const float *params, struct 
     const struct net_layout *where = &model->layout;
     ret[0] = (struct dense){.in = model->arch.value_filters * model->cells,
                             .out = model->arch.value_hidden,
-                            .by_position = true,
                             .relu = true,
                             .weight = params + at(model, where->value_fc1_weight),
                             .bias = params + at(model, where->value_fc1_bias)};
@@ -283,19 +141,21 @@ static void value_layers(const struct model *model, const float *params, struct 
                             .bias = params + at(model, where->value_fc2_bias)};
 }
 
-/* [value_filters][n][cells] to [n][value_filters][cells], or back. */
-static void transpose_features(const struct model *model, const float *from, bool to_rows,
-                               float *ret)
+/* Activations [value_filters][blocks][cells][16] to features [value_filters * cells][blocks][16], or back. */
+static void copy_features(const struct model *model, const float *from, bool to_features,
+                          float *ret)
 {
     const size_t cells = model->cells;
-    const size_t filters = model->arch.value_filters;
+    const size_t blocks = lanes_blocks(model->n);
 
-    for (size_t f = 0; f < filters; f++) {
-        for (size_t i = 0; i < model->n; i++) {
-            size_t channelwise = (f * model->n + i) * cells;
-            size_t rowwise = (i * filters + f) * cells;
-            memcpy(ret + (to_rows ? rowwise : channelwise),
-                   from + (to_rows ? channelwise : rowwise), cells * sizeof(float));
+    for (size_t f = 0; f < model->arch.value_filters; f++) {
+        for (size_t block = 0; block < blocks; block++) {
+            for (size_t cell = 0; cell < cells; cell++) {
+                const size_t activation = ((f * blocks + block) * cells + cell) * LANES;
+                const size_t feature = ((f * cells + cell) * blocks + block) * LANES;
+                memcpy(ret + (to_features ? feature : activation),
+                       from + (to_features ? activation : feature), LANES * sizeof(float));
+            }
         }
     }
 }
@@ -305,129 +165,221 @@ static const float *trunk_end(const struct model *model)
     return model->blocks[model->arch.blocks - 1].out;
 }
 
-void model_forward(struct model *model, const float *params, enum model_mode mode, uint32_t n)
+/* Batch norm and relu of a unit whose outcome is wanted whole. */
+static void end_forward(struct model *model, const float *params, const struct place *place,
+                        const struct unit *unit, const struct squeeze_state *state, float *ret)
 {
-    const struct squeeze_shape squeeze = squeeze_shape_of(model);
+    const struct squeeze_shape shape = ending_shape(model, place->shape.out, 0);
+    const struct squeeze_input input = squeeze_input_of(model, params, place, unit);
+    squeeze_forward(model->crew, model->kernel, &shape, NULL, &input, NULL, state, ret);
+}
+
+static void block_forward(struct model *model, const float *params, uint32_t i, const float *x)
+{
+    struct block_state *block = &model->blocks[i];
+    const struct squeeze_weights weights = squeeze_weights_of(model, params, i);
+    const struct squeeze_shape squeeze =
+        ending_shape(model, model->arch.filters, model->arch.se_channels);
+
+    struct conv_input input = plain_input(x);
+    struct place place = first_place(model, i);
+    unit_forward(model, params, &place, &input, &block->first);
+    input = unit_input(&block->first);
+    place = second_place(model, i);
+    unit_forward(model, params, &place, &input, &block->second);
+    const struct squeeze_input ending = squeeze_input_of(model, params, &place, &block->second);
+    squeeze_forward(model->crew, model->kernel, &squeeze, &weights, &ending, x, &block->squeeze,
+                    block->out);
+}
+
+static void heads_forward(struct model *model, const float *params)
+{
+    const uint32_t positions = (uint32_t)lanes_size(model->n, 1);
+    const struct conv_shape logits = logits_shape(model);
+    const struct conv_output policy = {model->policy, model->policy_means, model->policy_squares};
     struct dense dense[2];
 
-    model->n = n;
-    model->mode = mode;
-    struct place place = input_place(model);
-    unit_forward(model, params, &place, model->planes, &model->input);
-    const float *x = model->input.out;
-    for (uint32_t i = 0; i < model->arch.blocks; i++) {
-        struct block_state *block = &model->blocks[i];
-        struct squeeze_weights weights = squeeze_weights_of(model, params, i);
-        place = first_place(model, i);
-        unit_forward(model, params, &place, x, &block->first);
-        place = second_place(model, i);
-        unit_forward(model, params, &place, block->first.out, &block->second);
-        squeeze_forward(model->crew, &squeeze, &weights, block->second.out, x, n, &block->squeeze,
-                        block->out);
-        x = block->out;
-    }
-
-    place = policy_place(model);
-    unit_forward(model, params, &place, x, &model->policy_unit);
-    const struct conv_shape logits = logits_shape(model);
+    struct conv_input input = plain_input(trunk_end(model));
+    struct place place = policy_place(model);
+    unit_forward(model, params, &place, &input, &model->policy_unit);
+    const struct conv_input policy_input = unit_input(&model->policy_unit);
     conv_forward(model->work, &logits, params + at(model, model->layout.policy_conv2),
-                 params + at(model, model->layout.policy_conv2_bias), model->policy_unit.out, n,
-                 model->policy);
+                 params + at(model, model->layout.policy_conv2_bias), &policy_input, model->n,
+                 &policy);
 
     place = value_place(model);
-    unit_forward(model, params, &place, x, &model->value_unit);
-    transpose_features(model, model->value_unit.out, true, model->rows);
+    unit_forward(model, params, &place, &input, &model->value_unit);
+    end_forward(model, params, &place, &model->value_unit, &model->value_end, model->value_out);
+    copy_features(model, model->value_out, true, model->features);
     value_layers(model, params, dense);
-    dense_forward(&dense[0], model->rows, n, model->hidden);
-    dense_forward(&dense[1], model->hidden, n, model->value);
+    dense_forward(&dense[0], model->features, positions, model->hidden);
+    dense_forward(&dense[1], model->hidden, positions, model->value);
+}
+
+void model_forward(struct model *model, const float *params, enum model_mode mode,
+                   const float *planes, uint32_t n)
+{
+    model->n = n;
+    model->mode = mode;
+    model->planes = planes;
+    const struct conv_input input = plain_input(planes);
+    const struct place place = input_place(model);
+    unit_forward(model, params, &place, &input, &model->input);
+    end_forward(model, params, &place, &model->input, &model->input_end, model->input_out);
+    const float *x = model->input_out;
+    for (uint32_t i = 0; i < model->arch.blocks; i++) {
+        block_forward(model, params, i, x);
+        x = model->blocks[i].out;
+    }
+    heads_forward(model, params);
 }
 
 /* ---- the way back ---- */
 
-/* dy: gradient of unit->out, overwritten. */
+/* g: gradient of what the unit's batch norm gives (behind its relu, where `relu`), or of what a gate makes of
+ * it. The unit's sums and products are those of batch norm's own gradient. */
 static void unit_backward(struct model *model, const float *params, const struct place *place,
-                          const float *x, const struct unit *unit, float *dy, float *gradient,
-                          float *ret_dx, bool add)
+                          const struct conv_input *input, const struct unit *unit, const float *g,
+                          bool relu, const struct batchnorm_gate *gate, float *gradient,
+                          const struct conv_sink *sink)
 {
-    struct batchnorm bn = norm_of(model, params, place->bn, place->relu);
-    batchnorm_backward(model->crew, &bn, unit->sum, unit->out, (size_t)model->n * model->cells, dy,
+    const struct batchnorm bn = norm_of(model, params, place);
+    batchnorm_backward(model->crew, &bn, unit->sums, unit->products, gate, count_of(model),
                        gradient + at(model, place->bn->gamma),
-                       gradient + at(model, place->bn->beta));
-    conv_backward(model->work, &place->shape, params + at(model, place->conv), x, dy, model->n,
-                  gradient + at(model, place->conv), NULL, ret_dx, add);
+                       gradient + at(model, place->bn->beta), model->a, model->b, model->c);
+    const struct conv_gradient from = {
+        .g = g,
+        .y = unit->sum,
+        .a = model->a,
+        .b = model->b,
+        .c = model->c,
+        .scale = relu ? unit->scale : NULL,
+        .shift = relu ? unit->shift : NULL,
+    };
+    conv_backward(model->work, &place->shape, params + at(model, place->conv), input, &from,
+                  model->n, gradient + at(model, place->conv), NULL, sink);
 }
 
-static void heads_backward(struct model *model, const float *params, float *gradient)
+/* To a unit's outcome behind its relu, with the sums for its batch norm. */
+static struct conv_sink unit_sink(const struct model *model, const float *params,
+                                  const struct place *place, const struct unit *unit, float *dx)
+{
+    return (struct conv_sink){
+        .dx = dx,
+        .x = unit->sum,
+        .scale = unit->scale,
+        .shift = unit->shift,
+        .pivot = norm_of(model, params, place).mean,
+        .sums = unit->sums,
+        .products = unit->products,
+    };
+}
+
+/* The way back of end_forward: masks dy by the relu, and leaves the unit its sums. */
+static void end_backward(struct model *model, const float *params, const struct place *place,
+                         const struct unit *unit, const struct squeeze_state *state, const float *y,
+                         float *dy)
+{
+    const struct squeeze_shape shape = ending_shape(model, place->shape.out, 0);
+    const struct squeeze_input input = squeeze_input_of(model, params, place, unit);
+    struct batchnorm_gate none;
+    squeeze_backward(model->crew, model->kernel, &shape, NULL, &input, y, state, dy, NULL, &none);
+}
+
+static void policy_backward(struct model *model, const float *params, float *gradient)
 {
     const struct net_layout *where = &model->layout;
     const struct conv_shape logits = logits_shape(model);
+    const struct place place = policy_place(model);
+    const struct conv_gradient dpolicy = {.g = model->dpolicy};
+    const struct conv_sink sink =
+        unit_sink(model, params, &place, &model->policy_unit, model->dinner);
+
+    struct conv_input input = unit_input(&model->policy_unit);
+    conv_backward(model->work, &logits, params + at(model, where->policy_conv2), &input, &dpolicy,
+                  model->n, gradient + at(model, where->policy_conv2),
+                  gradient + at(model, where->policy_conv2_bias), &sink);
+    input = plain_input(trunk_end(model));
+    unit_backward(model, params, &place, &input, &model->policy_unit, model->dinner, true, NULL,
+                  gradient, &(struct conv_sink){.dx = model->dtrunk});
+}
+
+static void value_backward(struct model *model, const float *params, float *gradient)
+{
+    const struct net_layout *where = &model->layout;
+    const uint32_t positions = (uint32_t)lanes_size(model->n, 1);
+    const struct place place = value_place(model);
+    const struct conv_input input = plain_input(trunk_end(model));
     struct dense dense[2];
 
-    conv_backward(model->work, &logits, params + at(model, where->policy_conv2),
-                  model->policy_unit.out, model->dpolicy, model->n,
-                  gradient + at(model, where->policy_conv2),
-                  gradient + at(model, where->policy_conv2_bias), model->dinner, false);
-    struct place place = policy_place(model);
-    unit_backward(model, params, &place, trunk_end(model), &model->policy_unit, model->dinner,
-                  gradient, model->dtrunk, false);
-
     value_layers(model, params, dense);
-    dense_backward(&dense[1], model->hidden, NULL, model->n, model->dvalue,
+    dense_backward(&dense[1], model->hidden, NULL, positions, model->dvalue,
                    gradient + at(model, where->value_fc2_weight),
                    gradient + at(model, where->value_fc2_bias), model->dhidden);
-    dense_backward(&dense[0], model->rows, model->hidden, model->n, model->dhidden,
+    dense_backward(&dense[0], model->features, model->hidden, positions, model->dhidden,
                    gradient + at(model, where->value_fc1_weight),
-                   gradient + at(model, where->value_fc1_bias), model->drows);
-    transpose_features(model, model->drows, false, model->dvalue_unit);
-    place = value_place(model);
-    unit_backward(model, params, &place, trunk_end(model), &model->value_unit, model->dvalue_unit,
-                  gradient, model->dtrunk, true);
+                   gradient + at(model, where->value_fc1_bias), model->dfeatures);
+    copy_features(model, model->dfeatures, false, model->dvalue_out);
+    end_backward(model, params, &place, &model->value_unit, &model->value_end, model->value_out,
+                 model->dvalue_out);
+    unit_backward(model, params, &place, &input, &model->value_unit, model->dvalue_out, false, NULL,
+                  gradient, &(struct conv_sink){.dx = model->dtrunk, .add = true});
 }
 
 /* dtrunk: the gradient of the block's output, and afterwards of its input. */
 static void block_backward(struct model *model, const float *params, uint32_t i, float *gradient)
 {
     struct block_state *block = &model->blocks[i];
-    const float *x = i == 0 ? model->input.out : model->blocks[i - 1].out;
+    const float *x = i == 0 ? model->input_out : model->blocks[i - 1].out;
     const struct net_layout_block *where = &model->layout.blocks[i];
-    const struct squeeze_shape squeeze = squeeze_shape_of(model);
+    const struct squeeze_shape squeeze =
+        ending_shape(model, model->arch.filters, model->arch.se_channels);
     const struct squeeze_weights weights = squeeze_weights_of(model, params, i);
+    const struct place first = first_place(model, i);
+    const struct place second = second_place(model, i);
+    const struct squeeze_input ending = squeeze_input_of(model, params, &second, &block->second);
     struct squeeze_gradients gradients = {0};
+    struct batchnorm_gate gate;
 
     if (model->arch.se_channels > 0) {
         gradients = (struct squeeze_gradients){
             gradient + at(model, where->se_fc1_weight), gradient + at(model, where->se_fc1_bias),
             gradient + at(model, where->se_fc2_weight), gradient + at(model, where->se_fc2_bias)};
     }
-    squeeze_backward(model->crew, &squeeze, &weights, block->second.out, block->out, model->n,
-                     &block->squeeze, model->dtrunk, &gradients, model->douter);
-    struct place place = second_place(model, i);
-    unit_backward(model, params, &place, block->first.out, &block->second, model->douter, gradient,
-                  model->dinner, false);
-    place = first_place(model, i);
-    unit_backward(model, params, &place, x, &block->first, model->dinner, gradient, model->dtrunk,
-                  true);
+    squeeze_backward(model->crew, model->kernel, &squeeze, &weights, &ending, block->out,
+                     &block->squeeze, model->dtrunk, &gradients, &gate);
+    struct conv_input input = unit_input(&block->first);
+    const struct conv_sink sink = unit_sink(model, params, &first, &block->first, model->dinner);
+    unit_backward(model, params, &second, &input, &block->second, model->dtrunk, false,
+                  gate.gate == NULL ? NULL : &gate, gradient, &sink);
+    input = plain_input(x);
+    unit_backward(model, params, &first, &input, &block->first, model->dinner, true, NULL, gradient,
+                  &(struct conv_sink){.dx = model->dtrunk, .add = true});
 }
 
 void model_backward(struct model *model, const float *params, float *ret_gradient)
 {
+    const struct place place = input_place(model);
+    const struct conv_input input = plain_input(model->planes);
+
     memset(ret_gradient, 0, model->shape->n_params * sizeof(float));
-    heads_backward(model, params, ret_gradient);
+    policy_backward(model, params, ret_gradient);
+    value_backward(model, params, ret_gradient);
     for (uint32_t i = model->arch.blocks; i-- > 0;) {
         block_backward(model, params, i, ret_gradient);
     }
-    struct place place = input_place(model);
-    unit_backward(model, params, &place, model->planes, &model->input, model->dtrunk, ret_gradient,
-                  NULL, false);
-    memset(model->dpolicy, 0, (size_t)net_policy_size(&model->arch) * model->n * sizeof(float));
+    end_backward(model, params, &place, &model->input, &model->input_end, model->input_out,
+                 model->dtrunk);
+    unit_backward(model, params, &place, &input, &model->input, model->dtrunk, false, NULL,
+                  ret_gradient, NULL);
+    memset(model->dpolicy, 0,
+           model->arch.policy_planes * lanes_size(model->n, model->cells) * sizeof(float));
+    memset(model->dvalue, 0,
+           net_value_outputs(&model->arch) * lanes_size(model->n, 1) * sizeof(float));
 }
 
 /* ---- what callers see ---- */
 
-float *model_planes(struct model *model)
-{
-    return model->planes;
-}
 const float *model_policy(const struct model *model)
 {
     return model->policy;

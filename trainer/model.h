@@ -1,7 +1,7 @@
 /* The net as a function that can be differentiated: forward over a whole batch with batch norm by the
  * batch's statistics (or by the stored ones), and back to a gradient that lies parallel to
- * net->params. Activations are [channels][n][height][width], so that batch norm and sgemm each find
- * what they want in one piece; see conv.h. */
+ * net->params. Inputs and outputs lie as lanes.h says, [channels][blocks][cells][16]: cell of position i in
+ * channel k at k * lanes_size(n, cells) + lanes_at(i, cells, cell). */
 #ifndef TRAINER_MODEL_H
 #define TRAINER_MODEL_H
 
@@ -23,16 +23,16 @@ enum model_mode {
 struct model *model_create(const struct net_arch *arch, uint32_t max_batch, struct crew *crew);
 void model_destroy(struct model *model); /* NULL is allowed */
 
-/* Where a batch's input is to be written, [n_planes][n][cells], before model_forward(). */
-float *model_planes(struct model *model);
-void model_forward(struct model *model, const float *params, enum model_mode mode, uint32_t n);
-/* The outputs of the last forward: logits [policy_planes][n][cells] and the value head's [3 or 1][n]
+/* planes: the batch's input, from activation_create(n_planes, ...), unchanged until model_backward() is done. */
+void model_forward(struct model *model, const float *params, enum model_mode mode,
+                   const float *planes, uint32_t n);
+/* The outputs of the last forward: logits by policy plane, and the value head's [3 or 1][lanes_size(n, 1)]
  * before softmax or tanh. */
 const float *model_policy(const struct model *model);
 const float *model_value(const struct model *model);
 
 /* Where the gradients of the outputs, laid out like them, are to be written before model_backward();
- * the policy's are zero until written, and again after each backward. */
+ * they are zero until written, and again after each backward. */
 float *model_dpolicy(struct model *model);
 float *model_dvalue(struct model *model);
 /* After a MODEL_TRAIN forward of the same params: the whole gradient, [n_params]. Statistics have 0. */

@@ -1,121 +1,21 @@
 #include "trainer/squeeze.h"
-#include "trainer/buffer.h"
 #include "trainer/dense.h"
 
 #include <math.h>
 #include <string.h>
 
 struct job {
+    const struct lanes_kernel *kernel;
     const struct squeeze_shape *shape;
     const struct squeeze_state *state;
-    const float *x, *skip, *y;
-    uint32_t n;
+    const struct squeeze_input *input;
+    const float *skip, *y;
     float *out, *dy;
 };
 
-BUFFER_CLONES
-static void pool_rows(const float *restrict x, size_t rows, size_t cells, float *restrict ret)
+static size_t positions_of(const struct squeeze_shape *shape)
 {
-    for (size_t r = 0; r < rows; r++) {
-        float sum = 0.0F;
-#pragma omp simd reduction(+ : sum)
-        for (size_t i = 0; i < cells; i++) {
-            sum += x[r * cells + i];
-        }
-        ret[r] = sum / (float)cells;
-    }
-}
-
-BUFFER_CLONES
-static void gate_rows(const float *restrict x, const float *restrict skip,
-                      const float *restrict gate, const float *restrict shift, size_t rows,
-                      size_t cells, float *restrict y)
-{
-    for (size_t r = 0; r < rows; r++) {
-        for (size_t i = r * cells; i < (r + 1) * cells; i++) {
-            float value = gate[r] * x[i] + shift[r] + skip[i];
-            y[i] = value > 0.0F ? value : 0.0F;
-        }
-    }
-}
-
-BUFFER_CLONES
-static void add_relu(const float *restrict x, const float *restrict skip, size_t n,
-                     float *restrict y)
-{
-    for (size_t i = 0; i < n; i++) {
-        float value = x[i] + skip[i];
-        y[i] = value > 0.0F ? value : 0.0F;
-    }
-}
-
-/* Masks dy by the relu; dgate = sum dy x, dshift = sum dy of each row. */
-BUFFER_CLONES
-static void gate_sums(const float *restrict x, const float *restrict y, size_t rows, size_t cells,
-                      float *restrict dy, float *restrict dgate, float *restrict dshift)
-{
-    for (size_t r = 0; r < rows; r++) {
-        float product = 0.0F;
-        float sum = 0.0F;
-#pragma omp simd reduction(+ : product, sum)
-        for (size_t i = r * cells; i < (r + 1) * cells; i++) {
-            float g = y[i] > 0.0F ? dy[i] : 0.0F;
-            dy[i] = g;
-            product += g * x[i];
-            sum += g;
-        }
-        dgate[r] = product;
-        dshift[r] = sum;
-    }
-}
-
-BUFFER_CLONES
-static void mask_copy(const float *restrict y, size_t n, float *restrict dy, float *restrict dx)
-{
-    for (size_t i = 0; i < n; i++) {
-        float g = y[i] > 0.0F ? dy[i] : 0.0F;
-        dy[i] = g;
-        dx[i] = g;
-    }
-}
-
-BUFFER_CLONES
-static void gate_back(const float *restrict dy, const float *restrict gate,
-                      const float *restrict dpool, size_t rows, size_t cells, float *restrict dx)
-{
-    for (size_t r = 0; r < rows; r++) {
-        float shift = dpool[r] / (float)cells;
-        for (size_t i = r * cells; i < (r + 1) * cells; i++) {
-            dx[i] = gate[r] * dy[i] + shift;
-        }
-    }
-}
-
-static void pool_task(void *context, uint32_t worker, uint32_t n_workers)
-{
-    const struct job *job = context;
-    const size_t cells = job->shape->cells;
-    size_t first;
-    size_t end;
-    crew_share((size_t)job->shape->channels * job->n, worker, n_workers, &first, &end);
-    pool_rows(job->x + first * cells, end - first, cells, job->state->pool + first);
-}
-
-static void forward_task(void *context, uint32_t worker, uint32_t n_workers)
-{
-    const struct job *job = context;
-    const size_t cells = job->shape->cells;
-    const size_t rows = (size_t)job->shape->channels * job->n;
-    size_t first;
-    size_t end;
-    crew_share(rows, worker, n_workers, &first, &end);
-    const size_t at = first * cells;
-    if (job->shape->squeeze == 0) {
-        add_relu(job->x + at, job->skip + at, (end - first) * cells, job->out + at);
-    } else {
-        gate_rows(job->x + at, job->skip + at, job->state->gates + first,
-                  job->state->gates + rows + first, end - first, cells, job->out + at);
-    }
+    return lanes_blocks(shape->count.n) * LANES;
 }
 
 static struct dense first_dense(const struct squeeze_shape *shape,
@@ -137,75 +37,166 @@ static struct dense second_dense(const struct squeeze_shape *shape,
                           .bias = weights->b2};
 }
 
-void squeeze_forward(struct crew *crew, const struct squeeze_shape *shape,
-                     const struct squeeze_weights *weights, const float *x, const float *skip,
-                     uint32_t n, struct squeeze_state *state, float *ret_y)
+/* ---- there ---- */
+
+static void pool_all(const struct squeeze_shape *shape, const struct squeeze_input *input,
+                     float *ret)
 {
-    struct job job = {.shape = shape, .state = state, .x = x, .skip = skip, .n = n};
+    const size_t positions = positions_of(shape);
+
+    for (size_t c = 0; c < shape->channels; c++) {
+        for (size_t i = c * positions; i < (c + 1) * positions; i++) {
+            ret[i] = input->scale[c] * input->means[i] + input->shift[c];
+        }
+    }
+}
+
+/* a and c of one channel. */
+static void factors(const struct job *job, size_t channel)
+{
+    const struct squeeze_shape *shape = job->shape;
+    const size_t positions = positions_of(shape);
+    const float scale = job->input->scale[channel];
+    const float shift = job->input->shift[channel];
+    float *a = job->state->a + channel * positions;
+    float *c = job->state->c + channel * positions;
+
+    if (shape->squeeze == 0) {
+        for (size_t i = 0; i < positions; i++) {
+            a[i] = scale;
+            c[i] = shift;
+        }
+        return;
+    }
+    const float *gate = job->state->gates + channel * positions;
+    const float *add = gate + shape->channels * positions;
+    for (size_t i = 0; i < positions; i++) {
+        a[i] = scale * gate[i];
+        c[i] = shift * gate[i] + add[i];
+    }
+}
+
+static void forward_task(void *context, uint32_t worker, uint32_t n_workers)
+{
+    const struct job *job = context;
+    const size_t cells = job->shape->count.cells;
+    const size_t blocks = lanes_blocks(job->shape->count.n);
+    size_t first;
+    size_t end;
+
+    crew_share(job->shape->channels, worker, n_workers, &first, &end);
+    for (size_t channel = first; channel < end; channel++) {
+        factors(job, channel);
+        for (size_t i = channel * blocks; i < (channel + 1) * blocks; i++) {
+            const size_t at = i * cells * LANES;
+            job->kernel->finish(job->input->x + at, job->skip == NULL ? NULL : job->skip + at,
+                                job->state->a + i * LANES, job->state->c + i * LANES,
+                                (uint32_t)cells, job->out + at);
+        }
+    }
+}
+
+void squeeze_forward(struct crew *crew, const struct lanes_kernel *kernel,
+                     const struct squeeze_shape *shape, const struct squeeze_weights *weights,
+                     const struct squeeze_input *input, const float *skip,
+                     const struct squeeze_state *state, float *ret_y)
+{
+    struct job job = {
+        .kernel = kernel, .shape = shape, .state = state, .input = input, .skip = skip};
+    const uint32_t positions = (uint32_t)positions_of(shape);
     job.out = ret_y;
 
     if (shape->squeeze != 0) {
-        struct dense first = first_dense(shape, weights);
-        struct dense second = second_dense(shape, weights);
-        crew_run(crew, pool_task, &job);
-        dense_forward(&first, state->pool, n, state->t);
-        dense_forward(&second, state->t, n, state->gates);
-        for (size_t i = 0; i < (size_t)shape->channels * n; i++) {
+        const struct dense first = first_dense(shape, weights);
+        const struct dense second = second_dense(shape, weights);
+        pool_all(shape, input, state->pool);
+        dense_forward(&first, state->pool, positions, state->t);
+        dense_forward(&second, state->t, positions, state->gates);
+        for (size_t i = 0; i < (size_t)shape->channels * positions; i++) {
             state->gates[i] = 1.0F / (1.0F + expf(-state->gates[i]));
         }
     }
     crew_run(crew, forward_task, &job);
 }
 
+/* ---- back ---- */
+
 static void sums_task(void *context, uint32_t worker, uint32_t n_workers)
 {
     const struct job *job = context;
-    const size_t cells = job->shape->cells;
-    const size_t rows = (size_t)job->shape->channels * job->n;
+    const size_t cells = job->shape->count.cells;
+    const size_t blocks = lanes_blocks(job->shape->count.n);
     size_t first;
     size_t end;
-    crew_share(rows, worker, n_workers, &first, &end);
-    const size_t at = first * cells;
-    if (job->shape->squeeze == 0) {
-        mask_copy(job->y + at, (end - first) * cells, job->dy + at, job->out + at);
-    } else {
-        gate_sums(job->x + at, job->y + at, end - first, cells, job->dy + at,
-                  job->state->dgates + first, job->state->dgates + rows + first);
+
+    crew_share(job->shape->channels * blocks, worker, n_workers, &first, &end);
+    for (size_t i = first; i < end; i++) {
+        const size_t at = i * cells * LANES;
+        job->kernel->finish_back(job->input->x + at, job->y + at, job->input->mean[i / blocks],
+                                 (uint32_t)cells, job->dy + at, job->state->sums + i * LANES,
+                                 job->state->products + i * LANES);
     }
 }
 
-static void backward_task(void *context, uint32_t worker, uint32_t n_workers)
+/* sums and products come in as those of dy and dy (x - mean): the gradient of g's sum is dy z, that of b is dy. */
+static void gate_gradients(const struct job *job)
 {
-    const struct job *job = context;
-    const size_t cells = job->shape->cells;
-    size_t first;
-    size_t end;
-    crew_share((size_t)job->shape->channels * job->n, worker, n_workers, &first, &end);
-    gate_back(job->dy + first * cells, job->state->gates + first, job->state->dpool + first,
-              end - first, cells, job->out + first * cells);
+    const struct squeeze_shape *shape = job->shape;
+    const struct squeeze_state *state = job->state;
+    const size_t positions = positions_of(shape);
+    const size_t half = shape->channels * positions;
+
+    for (size_t c = 0; c < shape->channels; c++) {
+        for (size_t i = c * positions; i < (c + 1) * positions; i++) {
+            const float gate = state->gates[i];
+            const float dgate =
+                job->input->scale[c] * state->products[i] + job->input->beta[c] * state->sums[i];
+            state->dgates[i] = dgate * gate * (1.0F - gate);
+            state->dgates[half + i] = state->sums[i];
+        }
+    }
 }
 
-void squeeze_backward(struct crew *crew, const struct squeeze_shape *shape,
-                      const struct squeeze_weights *weights, const float *x, const float *y,
-                      uint32_t n, struct squeeze_state *state, float *dy,
-                      const struct squeeze_gradients *gradients, float *ret_dx)
+/* From sums of dy to sums of z's gradient. */
+static void gate_sums(const struct job *job)
 {
-    struct job job = {.shape = shape, .state = state, .x = x, .y = y, .n = n};
-    job.out = ret_dx;
+    const struct squeeze_state *state = job->state;
+    const size_t positions = positions_of(job->shape);
+
+    for (size_t c = 0; c < job->shape->channels; c++) {
+        const float mean = job->input->mean[c];
+        for (size_t i = c * positions; i < (c + 1) * positions; i++) {
+            const float gate = state->gates[i];
+            state->sums[i] = gate * state->sums[i] + state->dpool[i];
+            state->products[i] =
+                gate * state->products[i] + state->dpool[i] * (job->input->means[i] - mean);
+        }
+    }
+}
+
+void squeeze_backward(struct crew *crew, const struct lanes_kernel *kernel,
+                      const struct squeeze_shape *shape, const struct squeeze_weights *weights,
+                      const struct squeeze_input *input, const float *y,
+                      const struct squeeze_state *state, float *dy,
+                      const struct squeeze_gradients *gradients, struct batchnorm_gate *ret_gate)
+{
+    struct job job = {.kernel = kernel, .shape = shape, .state = state, .input = input, .y = y};
+    const uint32_t positions = (uint32_t)positions_of(shape);
     job.dy = dy;
 
+    *ret_gate = (struct batchnorm_gate){0};
     crew_run(crew, sums_task, &job);
     if (shape->squeeze == 0) {
         return;
     }
-    for (size_t i = 0; i < (size_t)shape->channels * n; i++) {
-        state->dgates[i] *= state->gates[i] * (1.0F - state->gates[i]);
-    }
-    struct dense first = first_dense(shape, weights);
-    struct dense second = second_dense(shape, weights);
-    dense_backward(&second, state->t, NULL, n, state->dgates, gradients->w2, gradients->b2,
+    const struct dense first = first_dense(shape, weights);
+    const struct dense second = second_dense(shape, weights);
+    gate_gradients(&job);
+    dense_backward(&second, state->t, NULL, positions, state->dgates, gradients->w2, gradients->b2,
                    state->dt);
-    dense_backward(&first, state->pool, state->t, n, state->dt, gradients->w1, gradients->b1,
-                   state->dpool);
-    crew_run(crew, backward_task, &job);
+    dense_backward(&first, state->pool, state->t, positions, state->dt, gradients->w1,
+                   gradients->b1, state->dpool);
+    gate_sums(&job);
+    ret_gate->gate = state->gates;
+    ret_gate->dpool = state->dpool;
 }

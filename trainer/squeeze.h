@@ -1,16 +1,21 @@
-/* Squeeze-excitation with the skip connection behind it (Hu et al. 2018, in lc0's form):
- *     pool = mean of x over the cells,  t = relu(W1 pool + b1),  (g, b) = W2 t + b2
- *     y = relu(sigmoid(g) x + b + skip)
- * squeeze 0: no excitation, y = relu(x + skip). Activations are [channels][n][cells]. */
+/* The end of a block: batch norm, squeeze-excitation and the skip connection (Hu et al. 2018, in lc0's form). With
+ * z = scale x + shift, which batch norm makes of the block's last convolution x,
+ *     pool = mean of z over the cells,  t = relu(W1 pool + b1),  (g, b) = W2 t + b2
+ *     y = relu(sigmoid(g) z + b + skip)
+ * squeeze 0: no excitation, y = relu(z + skip); skip may be NULL then. Activations as in lanes.h; numbers by
+ * channel and position are [channels][positions of whole blocks]. */
 #ifndef TRAINER_SQUEEZE_H
 #define TRAINER_SQUEEZE_H
 
+#include "trainer/batchnorm.h"
 #include "trainer/crew.h"
+#include "trainer/lanes.h"
 
 #include <stdint.h>
 
 struct squeeze_shape {
-    uint32_t channels, squeeze, cells;
+    uint32_t channels, squeeze;
+    struct batchnorm_count count;
 };
 
 struct squeeze_weights {
@@ -21,23 +26,37 @@ struct squeeze_gradients {
     float *w1, *b1, *w2, *b2;
 };
 
-/* What the way back needs of the way there; and its scratch. */
-struct squeeze_state {
-    float *pool;   /* [channels][n] */
-    float *t;      /* [squeeze][n] */
-    float *gates;  /* [2 channels][n]: sigmoid(g), b */
-    float *dgates; /* [2 channels][n] */
-    float *dt;     /* [squeeze][n] */
-    float *dpool;  /* [channels][n] */
+/* x and what is known of it. */
+struct squeeze_input {
+    const float *x;
+    const float *means;         /* [channels][positions]: over the cells */
+    const float *scale, *shift; /* [channels] */
+    const float *mean;          /* [channels]: batch norm's */
+    const float *beta;          /* [channels]: batch norm's, = scale mean + shift */
 };
 
-void squeeze_forward(struct crew *crew, const struct squeeze_shape *shape,
-                     const struct squeeze_weights *weights, const float *x, const float *skip,
-                     uint32_t n, struct squeeze_state *state, float *ret_y);
-/* dy comes in as the gradient of y and goes out as that of skip; ret_dx is written. */
-void squeeze_backward(struct crew *crew, const struct squeeze_shape *shape,
-                      const struct squeeze_weights *weights, const float *x, const float *y,
-                      uint32_t n, struct squeeze_state *state, float *dy,
-                      const struct squeeze_gradients *gradients, float *ret_dx);
+/* What the way back needs of the way there; and its scratch. Without excitation only a, c, sums and products. */
+struct squeeze_state {
+    float *pool;            /* [channels][positions] */
+    float *t;               /* [squeeze][positions] */
+    float *gates;           /* [2 channels][positions]: sigmoid(g), b */
+    float *dgates;          /* [2 channels][positions] */
+    float *dt;              /* [squeeze][positions] */
+    float *dpool;           /* [channels][positions] */
+    float *a, *c;           /* [channels][positions]: y = relu(a x + c + skip) */
+    float *sums, *products; /* [channels][positions]: of z's gradient, for batchnorm_backward */
+};
+
+void squeeze_forward(struct crew *crew, const struct lanes_kernel *kernel,
+                     const struct squeeze_shape *shape, const struct squeeze_weights *weights,
+                     const struct squeeze_input *input, const float *skip,
+                     const struct squeeze_state *state, float *ret_y);
+/* dy comes in as the gradient of y and goes out as that of skip. z has the gradient gate dy + dpool / cells with
+ * *ret_gate (its pointers are NULL without excitation); state->sums and products are of that. */
+void squeeze_backward(struct crew *crew, const struct lanes_kernel *kernel,
+                      const struct squeeze_shape *shape, const struct squeeze_weights *weights,
+                      const struct squeeze_input *input, const float *y,
+                      const struct squeeze_state *state, float *dy,
+                      const struct squeeze_gradients *gradients, struct batchnorm_gate *ret_gate);
 
 #endif

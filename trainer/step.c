@@ -1,8 +1,10 @@
 #include "trainer/step.h"
+#include "trainer/lanes.h"
 #include "trainer/loss.h"
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 void step_add(struct step_sums *sums, const struct step_sums *more)
 {
@@ -33,6 +35,7 @@ static void batch_losses(struct model *model, const struct net *net, const struc
                          double value_weight, bool back, struct step_sums *ret)
 {
     const uint32_t n = batch->n;
+    const size_t stride = lanes_size(n, 1);
     float *dpolicy = back ? model_dpolicy(model) : NULL;
     struct step_sums sums = {0};
 
@@ -52,7 +55,7 @@ static void batch_losses(struct model *model, const struct net *net, const struc
         float *dvalue = back ? model_dvalue(model) + i : NULL;
         const float *value = model_value(model) + i;
         sums.value += weight * (net->arch.value == NET_VALUE_WDL
-                                    ? loss_wdl(value, n, sample->value, scale, dvalue)
+                                    ? loss_wdl(value, stride, sample->value, scale, dvalue)
                                     : loss_scalar(*value, sample->value, scale, dvalue));
         sums.value_weight += weight;
     }
@@ -61,26 +64,51 @@ static void batch_losses(struct model *model, const struct net *net, const struc
 }
 
 void step_gradient(struct model *model, const struct net *net, const struct batch *batch,
-                   double value_weight, float *ret_gradient, struct step_sums *ret_sums,
-                   double *ret_loss)
+                   const float *planes, double value_weight, float *ret_gradient,
+                   struct step_sums *ret_sums, double *ret_loss)
 {
-    model_forward(model, net->params, MODEL_TRAIN, batch->n);
+    model_forward(model, net->params, MODEL_TRAIN, planes, batch->n);
     batch_losses(model, net, batch, value_weight, true, ret_sums);
     model_backward(model, net->params, ret_gradient);
     *ret_loss = (ret_sums->policy + value_weight * ret_sums->value) / batch->n;
 }
 
-void step_judge(struct model *model, const struct net *net, struct batch *batch, struct crew *crew,
-                const struct window *window, const struct window_row *const *rows, uint32_t n,
-                struct step_sums *ret_sums)
-{
-    struct step_sums total = {0};
+/* Rows one batch after another, as their canonical images. */
+struct listed {
+    const struct window_row *const *rows;
+    uint32_t n, max;
+};
 
-    for (uint32_t i = 0; i < n; i += batch->max) {
-        const uint32_t count = n - i < batch->max ? n - i : batch->max;
+static uint32_t listed_source(void *context, uint64_t index, const struct window_row **rows,
+                              bool *flips, bool *ret_flips)
+{
+    const struct listed *listed = context;
+    const uint32_t first = (uint32_t)index * listed->max;
+    const uint32_t count = listed->n - first < listed->max ? listed->n - first : listed->max;
+
+    (void)flips;
+    *ret_flips = false;
+    memcpy(rows, listed->rows + first, count * sizeof(const struct window_row *));
+    return count;
+}
+
+static void feed_listed(struct feed *feed, struct listed *listed)
+{
+    feed_begin(feed, listed_source, listed, 0, (listed->n + listed->max - 1) / listed->max);
+}
+
+void step_judge(struct model *model, const struct net *net, struct feed *feed,
+                const struct window_row *const *rows, uint32_t n, struct step_sums *ret_sums)
+{
+    struct listed listed = {rows, n, feed_max(feed)};
+    struct step_sums total = {0};
+    struct batch *batch;
+    const float *planes;
+
+    feed_listed(feed, &listed);
+    while (feed_next(feed, &batch, &planes)) {
         struct step_sums sums;
-        batch_fill(batch, crew, window, rows + i, NULL, count, model_planes(model));
-        model_forward(model, net->params, MODEL_EVAL, count);
+        model_forward(model, net->params, MODEL_EVAL, planes, batch->n);
         batch_losses(model, net, batch, 1.0, false, &sums);
         step_add(&total, &sums);
     }
@@ -107,20 +135,22 @@ static void add_statistics(const struct model *model, const struct net *net, dou
     }
 }
 
-int step_refresh(struct model *model, struct net *net, struct batch *batch, struct crew *crew,
-                 const struct window *window, const struct window_row *const *rows, uint32_t n)
+int step_refresh(struct model *model, struct net *net, struct feed *feed,
+                 const struct window_row *const *rows, uint32_t n)
 {
+    struct listed listed = {rows, n, feed_max(feed)};
+    struct batch *batch;
+    const float *planes;
     double *moments = calloc(net->n_params, sizeof(*moments));
     size_t seen = 0;
 
     if (moments == NULL) {
         return ERROR_NO_MEMORY;
     }
-    for (uint32_t i = 0; i < n; i += batch->max) {
-        const uint32_t count = n - i < batch->max ? n - i : batch->max;
-        batch_fill(batch, crew, window, rows + i, NULL, count, model_planes(model));
-        model_forward(model, net->params, MODEL_TRAIN, count);
-        add_statistics(model, net, (double)count / n, moments);
+    feed_listed(feed, &listed);
+    while (feed_next(feed, &batch, &planes)) {
+        model_forward(model, net->params, MODEL_TRAIN, planes, batch->n);
+        add_statistics(model, net, (double)batch->n / n, moments);
         seen += model_statistics_count(model);
     }
     const double unbias = seen > 1 ? (double)seen / (double)(seen - 1) : 1.0;

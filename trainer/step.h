@@ -3,6 +3,7 @@
 #define TRAINER_STEP_H
 
 #include "trainer/batch.h"
+#include "trainer/feed.h"
 #include "trainer/model.h"
 
 #include <stdint.h>
@@ -22,21 +23,20 @@ double step_value_loss(const struct step_sums *sums);
 
 /* Forward with batch statistics and back: the gradient of
  *     (sum of policy_weight CE + value_weight sum of value_weight loss) / n
- * over the batch, whose planes are in the model already. *ret_loss is that number. */
+ * over the batch and its planes. *ret_loss is that number. */
 void step_gradient(struct model *model, const struct net *net, const struct batch *batch,
-                   double value_weight, float *ret_gradient, struct step_sums *ret_sums,
-                   double *ret_loss);
+                   const float *planes, double value_weight, float *ret_gradient,
+                   struct step_sums *ret_sums, double *ret_loss);
 
 /* The finished net's losses on rows (their canonical images), by its own statistics. */
-void step_judge(struct model *model, const struct net *net, struct batch *batch, struct crew *crew,
-                const struct window *window, const struct window_row *const *rows, uint32_t n,
-                struct step_sums *ret_sums);
+void step_judge(struct model *model, const struct net *net, struct feed *feed,
+                const struct window_row *const *rows, uint32_t n, struct step_sums *ret_sums);
 
 /* Replace net's batch-norm statistics by those of the rows' canonical images, taken in batches of
- * batch->max: means of the batches, and the variance within and between them. n >= 1.
+ * feed_max(): means of the batches, and the variance within and between them. n >= 1.
  * Returns 0 or ERROR_NO_MEMORY. */
-int step_refresh(struct model *model, struct net *net, struct batch *batch, struct crew *crew,
-                 const struct window *window, const struct window_row *const *rows, uint32_t n);
+int step_refresh(struct model *model, struct net *net, struct feed *feed,
+                 const struct window_row *const *rows, uint32_t n);
 
 /* After step_gradient(): running = momentum running + (1 - momentum) of the batch's, variance unbiased. */
 void step_running(const struct model *model, double momentum, struct net *net);

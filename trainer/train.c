@@ -9,6 +9,7 @@
 #include "trainer/buffer.h"
 #include "trainer/checkpoint.h"
 #include "trainer/crew.h"
+#include "trainer/feed.h"
 #include "trainer/model.h"
 #include "trainer/net/blas.h"
 #include "trainer/optimizer.h"
@@ -62,12 +63,10 @@ struct training {
     struct window window;
     struct crew *crew;
     struct model *model;
-    struct batch batch;
+    struct feed *feed;
     struct teacher *teacher;
     struct checkpoint state; /* what a checkpoint holds */
     float *gradient;
-    const struct window_row **rows;
-    bool *flips;
     int64_t steps;
     enum train_start start;
     double began, reported, saved; /* seconds */
@@ -162,13 +161,10 @@ static int take_memory(struct training *training, struct error *err)
         training->model = model_create(&net->arch, batch, training->crew);
     }
     training->gradient = buffer_create(net->n_params);
-    training->rows = calloc(batch, sizeof(const struct window_row *));
-    training->flips = calloc(batch, sizeof(*training->flips));
-    if (training->model == NULL || training->gradient == NULL || training->rows == NULL ||
-        training->flips == NULL) {
+    if (training->model == NULL || training->gradient == NULL) {
         return error_set(err, ERROR_NO_MEMORY, "training: out of memory or threads");
     }
-    int r = batch_init(&training->batch, training->game, batch);
+    int r = feed_create(&training->window, batch, &training->feed);
     return r < 0 ? error_set(err, r, "training: %s: %s", training->game->name, error_text(r)) : 0;
 }
 
@@ -266,19 +262,22 @@ static void begin_steps(struct training *training)
 
 /* ---- steps ---- */
 
-static void draw(struct training *training)
+/* What step `index` draws; called by the feed's thread. */
+static uint32_t draw(void *context, uint64_t index, const struct window_row **rows, bool *flips,
+                     bool *ret_flips)
 {
+    const struct training *training = context;
     const struct train_job *job = training->job;
     const uint32_t n = job->params.batch;
     const struct window_set *set = &training->window.drawn;
-    const uint64_t first = (uint64_t)training->state.head.step * n;
 
     for (uint32_t i = 0; i < n; i++) {
-        const uint64_t row = batch_draw(job->seed, job->generation, set->n, first + i);
-        training->rows[i] = &set->rows[row];
-        training->flips[i] =
-            random_u64(job->seed, job->generation, RANDOM_MIRROR, first + i) >> 63 != 0;
+        const uint64_t sample = index * n + i;
+        rows[i] = &set->rows[batch_draw(job->seed, job->generation, set->n, sample)];
+        flips[i] = random_u64(job->seed, job->generation, RANDOM_MIRROR, sample) >> 63 != 0;
     }
+    *ret_flips = job->params.mirror;
+    return n;
 }
 
 static int64_t samples_done(const struct training *training)
@@ -299,16 +298,15 @@ static int one_step(struct training *training, struct error *err)
     struct checkpoint *state = &training->state;
     struct checkpoint_head *head = &state->head;
     struct step_sums sums;
+    struct batch *batch = NULL;
+    const float *planes = NULL;
     double loss = 0.0;
 
-    draw(training);
-    batch_fill(&training->batch, training->crew, &training->window, training->rows,
-               params->mirror ? training->flips : NULL, params->batch,
-               model_planes(training->model));
+    (void)feed_next(training->feed, &batch, &planes); /* there is one for each step */
     if (training->teacher != NULL) {
-        teacher_apply(training->teacher, &training->batch);
+        teacher_apply(training->teacher, batch);
     }
-    step_gradient(training->model, state->net, &training->batch, params->value_weight,
+    step_gradient(training->model, state->net, batch, planes, params->value_weight,
                   training->gradient, &sums, &loss);
     sums.grad_norm = optimizer_clip(training->gradient, state->net->n_params, params->clip_norm);
     if (!(loss <= params->max_loss) || !isfinite(sums.grad_norm)) {
@@ -373,6 +371,7 @@ static int run_steps(struct training *training, struct error *err)
 {
     struct checkpoint_head *head = &training->state.head;
 
+    feed_begin(training->feed, draw, training, (uint64_t)head->step, (uint64_t)training->steps);
     while (head->step < training->steps) {
         if (should_stop(training)) {
             int r = checkpoint_save(&training->state, training->files.running, err);
@@ -425,8 +424,7 @@ static int refresh(struct training *training, struct net *net)
     if (rows == NULL) {
         return ERROR_NO_MEMORY;
     }
-    int r = step_refresh(training->model, net, &training->batch, training->crew, &training->window,
-                         rows, n);
+    int r = step_refresh(training->model, net, training->feed, rows, n);
     free(rows);
     return r;
 }
@@ -440,8 +438,7 @@ static int judge(struct training *training, const struct net *net, struct train_
     if (rows == NULL) {
         return ERROR_NO_MEMORY;
     }
-    step_judge(training->model, net, &training->batch, training->crew, &training->window, rows, n,
-               &sums);
+    step_judge(training->model, net, training->feed, rows, n, &sums);
     free(rows);
     ret->held_out_positions = n;
     ret->held_out_policy_loss = step_policy_loss(&sums);
@@ -501,14 +498,12 @@ int train_run(const struct train_job *job, const struct train_callbacks *callbac
         r = run_steps(&training, err);
         r = r < 0 ? r : finish_net(&training, ret, err);
     }
+    feed_destroy(training.feed); /* first: its thread reads the window */
     model_destroy(training.model);
     crew_destroy(training.crew);
     teacher_destroy(training.teacher);
-    batch_finish(&training.batch);
     window_finish(&training.window);
     checkpoint_finish(&training.state);
     buffer_destroy(training.gradient);
-    free(training.rows);
-    free(training.flips);
     return r;
 }

@@ -1,40 +1,40 @@
-/* Training samples a second, and what share of this core's sgemm peak they are. Steps are the whole of
- * what train_run() does but for reading the store: draw, fill, forward, back, clip, step, average.
+/* Training samples a second and where a step's time goes. Steps are the whole of what train_run() does but
+ * for reading the store: draw and fill (in a thread of their own), forward, back, clip, step, average.
  *
- *     bench_training [BLOCKS FILTERS SE_CHANNELS [BATCH [THREADS [SECONDS]]]] */
+ *     bench_training [GAME BLOCKS FILTERS SE_CHANNELS [BATCH [THREADS [SECONDS]]]]
+ *
+ * Shares are of the stepping thread's processor time, so that what else runs on the machine counts as little as
+ * can be; fill_share is what filling a batch takes, beside that time. peak_gmac is what a core did of plain
+ * multiply-adds in between, direct_share the multiply-adds of direct convolutions (forward, back to the input, back
+ * to the weights) per core and second over that peak: above 1 where Winograd's fewer do. */
 #include "mcts/random.h"
 #include "storage/policy.h"
+#include "tests/bench/fma_peak.h"
 #include "trainer/batch.h"
 #include "trainer/buffer.h"
 #include "trainer/checkpoint.h"
+#include "trainer/conv.h"
+#include "trainer/feed.h"
+#include "trainer/lanes.h"
 #include "trainer/model.h"
 #include "trainer/net/blas.h"
-#include "trainer/net/inference.h"
 #include "trainer/optimizer.h"
 #include "trainer/step.h"
 #include "trainer/train.h"
 #include "trainer/window.h"
 
-#include <cblas.h>
-#include <math.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-enum { SEED = 5, GAMES = 400 };
+enum { SEED = 5, POSITIONS = 8000, PROBE_EVERY = 8 /* steps */ };
 
-static double now_seconds(void)
+static double seconds_of(clockid_t clock)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
-static double cpu_seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    clock_gettime(clock, &now);
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
@@ -47,35 +47,23 @@ static void *must(void *memory)
     return memory;
 }
 
-/* Multiply-adds a second of a product that is large enough to show what the core can do. In processor
- * time, like the share of it: what else runs on the machine does not count. */
-static double sgemm_peak(void)
+static size_t heap_bytes(void)
 {
-    enum { SIZE = 768 };
-    float *a = must(buffer_create((size_t)SIZE * SIZE));
-    float *b = must(buffer_create((size_t)SIZE * SIZE));
-    float *c = must(buffer_create((size_t)SIZE * SIZE));
-    double best = 0.0;
-
-    for (int i = 0; i < 12; i++) {
-        double began = cpu_seconds();
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, SIZE, SIZE, SIZE, 1.0F, a, SIZE, b,
-                    SIZE, 0.0F, c, SIZE);
-        best = fmax(best, (double)SIZE * SIZE * SIZE / (cpu_seconds() - began));
-    }
-    buffer_destroy(a);
-    buffer_destroy(b);
-    buffer_destroy(c);
-    return best;
+#if defined(__GLIBC__)
+    const struct mallinfo2 info = mallinfo2();
+    return info.uordblks + info.hblkhd;
+#else
+    return 0;
+#endif
 }
 
 /* Random games with random visits. */
-static void fill_window(struct window *window, const struct game *game)
+static void fill_window(struct window *window, const struct game *game, uint32_t wanted)
 {
     struct error err;
     uint64_t draw = 0;
 
-    for (uint32_t g = 0; g < GAMES; g++) {
+    for (uint32_t g = 0; window->drawn.n < wanted; g++) {
         struct record_position *positions = must(calloc(game->max_plies, sizeof(*positions)));
         struct store_game record = {.opening = NULL, .positions = positions};
         union game_state state;
@@ -112,126 +100,184 @@ static void fill_window(struct window *window, const struct game *game)
 }
 
 struct bench {
+    const struct game *game;
     struct train_params params;
+    struct net_arch arch;
     struct window window;
     struct crew *crew;
     struct model *model;
-    struct batch batch;
+    struct feed *feed;
     struct checkpoint state;
     float *gradient;
+    /* for probes */
+    struct batch batch;
+    float *planes;
     const struct window_row **rows;
     bool *flips;
-    double seconds[4]; /* fill, gradient, optimizer; all */
+    /* seconds; of the stepping thread's processor time but for wall and cpu (the process's) */
+    double wait, gradient_time, optimizer_time, wall, cpu;
+    double probe_fill, probe_forward, peak;
+    uint32_t probes;
 };
+
+static uint32_t draw(void *context, uint64_t index, const struct window_row **rows, bool *flips,
+                     bool *ret_flips)
+{
+    const struct bench *bench = context;
+    for (uint32_t i = 0; i < bench->params.batch; i++) {
+        const uint64_t sample = index * bench->params.batch + i;
+        rows[i] = &bench->window.drawn.rows[batch_draw(SEED, 1, bench->window.drawn.n, sample)];
+        flips[i] = random_u64(SEED, 1, RANDOM_MIRROR, sample) >> 63 != 0;
+    }
+    *ret_flips = true;
+    return bench->params.batch;
+}
 
 static void one_step(struct bench *bench, uint64_t step)
 {
     const struct train_params *params = &bench->params;
+    struct batch *batch = NULL;
+    const float *planes = NULL;
     struct step_sums sums;
     double loss;
-    double t[4];
 
-    t[0] = now_seconds();
-    for (uint32_t i = 0; i < params->batch; i++) {
-        uint64_t index = step * params->batch + i;
-        bench->rows[i] =
-            &bench->window.drawn.rows[batch_draw(SEED, 1, bench->window.drawn.n, index)];
-        bench->flips[i] = random_u64(SEED, 1, RANDOM_MIRROR, index) >> 63 != 0;
-    }
-    batch_fill(&bench->batch, bench->crew, &bench->window, bench->rows, bench->flips, params->batch,
-               model_planes(bench->model));
-    t[1] = now_seconds();
-    step_gradient(bench->model, bench->state.net, &bench->batch, 1.0, bench->gradient, &sums,
+    const double wall = seconds_of(CLOCK_MONOTONIC);
+    const double cpu = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
+    (void)feed_next(bench->feed, &batch, &planes);
+    bench->wait += seconds_of(CLOCK_MONOTONIC) - wall;
+    double began = seconds_of(CLOCK_THREAD_CPUTIME_ID);
+    step_gradient(bench->model, bench->state.net, batch, planes, 1.0, bench->gradient, &sums,
                   &loss);
-    t[2] = now_seconds();
+    double now = seconds_of(CLOCK_THREAD_CPUTIME_ID);
+    bench->gradient_time += now - began;
+    began = now;
     optimizer_clip(bench->gradient, bench->state.net->n_params, params->clip_norm);
     optimizer_step(&bench->state.optimizer, params, 1e-3, bench->gradient, bench->state.net);
     step_running(bench->model, 0.9, bench->state.net);
     optimizer_average(params->average_decay, (int64_t)step, bench->state.net->params,
                       bench->state.net->n_params, bench->state.average->params);
-    t[3] = now_seconds();
-    for (int i = 0; i < 3; i++) {
-        bench->seconds[i] += t[i + 1] - t[i];
+    bench->optimizer_time += seconds_of(CLOCK_THREAD_CPUTIME_ID) - began;
+    bench->wall += seconds_of(CLOCK_MONOTONIC) - wall;
+    bench->cpu += seconds_of(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+}
+
+/* What is not seen from outside a step; and what the core can do at this moment. */
+static void probe(struct bench *bench, uint64_t step)
+{
+    bool flips;
+    double began = seconds_of(CLOCK_THREAD_CPUTIME_ID);
+    const uint32_t n = draw(bench, step, bench->rows, bench->flips, &flips);
+    batch_fill(&bench->batch, &bench->window, bench->rows, bench->flips, n, bench->planes);
+    double now = seconds_of(CLOCK_THREAD_CPUTIME_ID);
+    bench->probe_fill += now - began;
+    began = now;
+    model_forward(bench->model, bench->state.net->params, MODEL_TRAIN, bench->planes, n);
+    bench->probe_forward += seconds_of(CLOCK_THREAD_CPUTIME_ID) - began;
+    bench->peak += fma_peak(lanes_choose()->name);
+    bench->probes++;
+}
+
+static void prepare(struct bench *bench)
+{
+    struct error err;
+    const uint32_t batch = bench->params.batch;
+    const size_t cells = (size_t)bench->arch.height * bench->arch.width;
+    struct net *net = must(net_create(&bench->arch));
+
+    net_init(net, SEED);
+    bench->crew = must(crew_create(bench->params.threads));
+    bench->model = must(model_create(&bench->arch, batch, bench->crew));
+    bench->planes = must(activation_create(bench->arch.n_planes, batch, cells));
+    bench->gradient = must(buffer_create(net->n_params));
+    bench->rows = must(calloc(batch, sizeof(const struct window_row *)));
+    bench->flips = must(calloc(batch, sizeof(*bench->flips)));
+    window_init(&bench->window, &(struct window_params){.game = bench->game});
+    fill_window(&bench->window, bench->game, POSITIONS);
+    if (checkpoint_init(&bench->state, net) < 0 ||
+        batch_init(&bench->batch, bench->game, batch) < 0 ||
+        feed_create(&bench->window, batch, &bench->feed) < 0) {
+        fprintf(stderr, "%s\n", error_set(&err, ERROR_NO_MEMORY, "no memory") < 0 ? err.text : "");
+        exit(EXIT_FAILURE);
     }
-    bench->seconds[3] += t[3] - t[0];
+    net_destroy(net);
+    feed_begin(bench->feed, draw, bench, 0, UINT64_MAX);
+}
+
+static void finish(struct bench *bench)
+{
+    feed_destroy(bench->feed);
+    window_finish(&bench->window);
+    checkpoint_finish(&bench->state);
+    batch_finish(&bench->batch);
+    free(bench->rows);
+    free(bench->flips);
+    buffer_destroy(bench->planes);
+    buffer_destroy(bench->gradient);
+    model_destroy(bench->model);
+    crew_destroy(bench->crew);
+}
+
+static void print(const struct bench *bench, uint64_t steps, size_t grown)
+{
+    const double samples = (double)steps * bench->params.batch;
+    const double own = bench->gradient_time + bench->optimizer_time;
+    const double scale = (double)steps / bench->probes; /* from probes to all steps */
+    const double peak = bench->peak / bench->probes;
+    const double macs = 3.0 * net_arch_macs(&bench->arch) * samples / bench->cpu;
+
+    printf("{\"bench\": \"training\", \"game\": \"%s\", \"net\": \"%ux%u\", \"batch\": %u, "
+           "\"threads\": %u, "
+           "\"kernel\": \"%s\", \"samples_per_s\": %.0f, \"samples_per_core_s\": %.0f, "
+           "\"peak_gmac_per_s\": %.1f, \"direct_share\": %.2f, \"forward_share\": %.3f, "
+           "\"backward_share\": %.3f, \"optimizer_share\": %.3f, \"fill_share\": %.3f, "
+           "\"wait_ms_per_step\": %.3f, \"heap_growth_bytes\": %zu}\n",
+           bench->game->name, bench->arch.blocks, bench->arch.filters, bench->params.batch,
+           bench->params.threads, lanes_choose()->name, samples / bench->wall, samples / bench->cpu,
+           peak / 1e9, macs / peak, bench->probe_forward * scale / own,
+           (bench->gradient_time - bench->probe_forward * scale) / own, bench->optimizer_time / own,
+           bench->probe_fill * scale / own, 1e3 * bench->wait / (double)steps, grown);
+}
+
+static uint32_t number(const char *text)
+{
+    return (uint32_t)strtoul(text, NULL, 10);
 }
 
 int main(int argc, char **argv)
 {
-    const struct game *game = game_find("connect4");
     struct bench bench = {.params = train_params_default};
-    struct net_arch arch = {.blocks = 4,
-                            .filters = 32,
-                            .se_channels = 8,
-                            .value_filters = 8,
-                            .value_hidden = 64,
-                            .value = NET_VALUE_WDL};
-    double seconds = 5.0;
     struct error err;
-
-    if (argc > 3) {
-        arch.blocks = (uint32_t)strtoul(argv[1], NULL, 10);
-        arch.filters = (uint32_t)strtoul(argv[2], NULL, 10);
-        arch.se_channels = (uint32_t)strtoul(argv[3], NULL, 10);
-    }
-    if (argc > 4) {
-        bench.params.batch = (uint32_t)strtoul(argv[4], NULL, 10);
-    }
-    if (argc > 5) {
-        bench.params.threads = (uint32_t)strtoul(argv[5], NULL, 10);
-    }
-    if (argc > 6) {
-        seconds = strtod(argv[6], NULL);
-    }
-    blas_set_threads(1);
-    if (game == NULL || net_arch_for_game(&arch, game, &err) < 0) {
-        return EXIT_FAILURE;
-    }
-    struct net *net = must(net_create(&arch));
-    net_init(net, SEED);
-    bench.crew = must(crew_create(bench.params.threads));
-    bench.model = must(model_create(&arch, bench.params.batch, bench.crew));
-    bench.gradient = must(buffer_create(net->n_params));
-    bench.rows = must(calloc(bench.params.batch, sizeof(const struct window_row *)));
-    bench.flips = must(calloc(bench.params.batch, sizeof(*bench.flips)));
-    if (checkpoint_init(&bench.state, net) < 0 ||
-        batch_init(&bench.batch, game, bench.params.batch) < 0) {
-        return EXIT_FAILURE;
-    }
-    window_init(&bench.window, &(struct window_params){.game = game});
-    fill_window(&bench.window, game);
-
-    one_step(&bench, 0); /* pages and caches */
-    memset(bench.seconds, 0, sizeof(bench.seconds));
-    double peak = sgemm_peak();
+    double seconds = 5.0;
     uint64_t steps = 0;
-    double cpu = -cpu_seconds();
-    while (bench.seconds[3] < seconds) {
-        one_step(&bench, ++steps);
-    }
-    cpu += cpu_seconds();
-    peak = fmax(peak, sgemm_peak());
-    const double samples = (double)(steps * bench.params.batch);
-    /* forward, back to the input, back to the weights: three products each */
-    const double macs = 3.0 * net_arch_macs(&arch) * samples / cpu;
-    printf("{\"bench\": \"training\", \"game\": \"connect4\", \"net\": \"%ux%u\", \"batch\": %u, "
-           "\"threads\": %u, \"kernel\": \"%s\", \"samples_per_s\": %.0f, "
-           "\"samples_per_core_s\": %.0f, \"sgemm_share\": %.3f, "
-           "\"sgemm_gmac_per_s\": %.1f, \"fill_share\": %.3f, \"gradient_share\": %.3f, "
-           "\"optimizer_share\": %.3f}\n",
-           arch.blocks, arch.filters, bench.params.batch, bench.params.threads, inference_kernel(),
-           samples / bench.seconds[3], samples / cpu, macs / peak, peak / 1e9,
-           bench.seconds[0] / bench.seconds[3], bench.seconds[1] / bench.seconds[3],
-           bench.seconds[2] / bench.seconds[3]);
 
-    window_finish(&bench.window);
-    checkpoint_finish(&bench.state);
-    batch_finish(&bench.batch);
-    free(bench.rows);
-    free(bench.flips);
-    buffer_destroy(bench.gradient);
-    model_destroy(bench.model);
-    crew_destroy(bench.crew);
-    net_destroy(net);
+    bench.arch = (struct net_arch){.blocks = argc > 4 ? number(argv[2]) : 4,
+                                   .filters = argc > 4 ? number(argv[3]) : 32,
+                                   .se_channels = argc > 4 ? number(argv[4]) : 8,
+                                   .value_filters = 8,
+                                   .value_hidden = 64,
+                                   .value = NET_VALUE_WDL};
+    bench.game = game_find(argc > 4 ? argv[1] : "connect4");
+    bench.params.batch = argc > 5 ? number(argv[5]) : bench.params.batch;
+    bench.params.threads = argc > 6 ? number(argv[6]) : bench.params.threads;
+    seconds = argc > 7 ? strtod(argv[7], NULL) : seconds;
+    blas_set_threads(1);
+    if (bench.game == NULL || net_arch_for_game(&bench.arch, bench.game, &err) < 0) {
+        fprintf(stderr, "usage: bench_training [GAME BLOCKS FILTERS SE_CHANNELS [BATCH [THREADS "
+                        "[SECONDS]]]]\n");
+        return EXIT_FAILURE;
+    }
+    prepare(&bench);
+    one_step(&bench, 0); /* pages and caches */
+    bench.wait = bench.gradient_time = bench.optimizer_time = bench.wall = bench.cpu = 0.0;
+    const size_t heap = heap_bytes();
+    const double began = seconds_of(CLOCK_MONOTONIC);
+    do {
+        one_step(&bench, steps + 1);
+        if (steps++ % PROBE_EVERY == 0) {
+            probe(&bench, steps);
+        }
+    } while (seconds_of(CLOCK_MONOTONIC) - began < seconds);
+    print(&bench, steps, heap_bytes() - heap);
+    finish(&bench);
     return EXIT_SUCCESS;
 }

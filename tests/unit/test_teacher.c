@@ -1,5 +1,8 @@
 /* A teacher's word in the targets: the net's own logits, tempered, over the legal moves. */
 #include "mcts/random.h"
+#include "trainer/buffer.h"
+#include "trainer/conv.h"
+#include "trainer/lanes.h"
 #include "trainer/net/evaluator.h"
 #include "trainer/net/inference.h"
 #include "trainer/teacher.h"
@@ -15,11 +18,16 @@ struct fixture {
     const struct game *game;
     struct net *net;
     struct window window;
-    struct crew *crew;
     struct batch batch;
     const struct window_row *rows[N];
     float *planes;
 };
+
+/* The first 16 positions are one block: the place in it of a move's logit is cell and position. */
+static size_t cell_of(size_t offset)
+{
+    return offset / LANES;
+}
 
 /* A net with an opinion, and a window of positions, each of which says "the first legal move". */
 static void begin(struct fixture *f)
@@ -51,23 +59,21 @@ static void begin(struct fixture *f)
     }
     ck_assert_msg(window_add(&f->window, &record, &err) == 0, "%s", err.text);
     ck_assert_uint_eq(f->window.drawn.n, N);
-    f->crew = crew_create(1);
-    f->planes = calloc((size_t)N * 3 * 42, sizeof(float));
-    ck_assert(f->crew != NULL && f->planes != NULL);
+    f->planes = activation_create(3, N, 42);
+    ck_assert_ptr_nonnull(f->planes);
     ck_assert_int_eq(batch_init(&f->batch, f->game, N), 0);
     for (uint32_t i = 0; i < N; i++) {
         f->rows[i] = &f->window.drawn.rows[i];
     }
-    batch_fill(&f->batch, f->crew, &f->window, f->rows, NULL, N, f->planes);
+    batch_fill(&f->batch, &f->window, f->rows, NULL, N, f->planes);
 }
 
 static void end(struct fixture *f)
 {
     batch_finish(&f->batch);
     window_finish(&f->window);
-    crew_destroy(f->crew);
     net_destroy(f->net);
-    free(f->planes);
+    buffer_destroy(f->planes);
 }
 
 START_TEST(policy_is_the_softmax_of_tempered_logits_over_legal_moves)
@@ -94,7 +100,7 @@ START_TEST(policy_is_the_softmax_of_tempered_logits_over_legal_moves)
             f.game->planes(sample->state, planes);
             inference_run(inference, planes, 1, NULL, logits, values);
             for (uint32_t j = 0; j < sample->n_legal; j++) {
-                total += exp((double)(logits[sample->offsets[j] - i * 42] / temperatures[k]));
+                total += exp((double)(logits[cell_of(sample->offsets[j])] / temperatures[k]));
             }
             /* the record's own move: column 0, or its mirror image */
             union game_state state;
@@ -102,7 +108,7 @@ START_TEST(policy_is_the_softmax_of_tempered_logits_over_legal_moves)
             const uint16_t own = f.game->is_canonical(&state) ? 0 : 6;
             for (uint32_t j = 0; j < sample->n_legal; j++) {
                 double p =
-                    exp((double)(logits[sample->offsets[j] - i * 42] / temperatures[k])) / total;
+                    exp((double)(logits[cell_of(sample->offsets[j])] / temperatures[k])) / total;
                 double wanted = (double)shares[k] * p +
                                 (sample->legal[j] == own ? 1.0 - (double)shares[k] : 0.0);
                 ck_assert_double_eq_tol((double)sample->policy[j], wanted, 1e-5);

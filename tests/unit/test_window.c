@@ -3,6 +3,9 @@
 #include "storage/policy.h"
 #include "storage/store.h"
 #include "trainer/batch.h"
+#include "trainer/buffer.h"
+#include "trainer/conv.h"
+#include "trainer/lanes.h"
 #include "trainer/window.h"
 
 #include <check.h>
@@ -218,12 +221,12 @@ static void check_batch(const struct window *window, const struct window_row *co
 {
     const struct game *game = window->params.game;
     const size_t cells = (size_t)game->height * game->width;
-    struct crew *crew = crew_create(2);
+    const size_t channel = lanes_size(n, cells);
     struct batch batch;
-    float *planes = calloc((size_t)n * game->n_planes * cells, sizeof(float));
-    ck_assert(crew != NULL && planes != NULL);
+    float *planes = activation_create(game->n_planes, n, cells);
+    ck_assert_ptr_nonnull(planes);
     ck_assert_int_eq(batch_init(&batch, game, n), 0);
-    batch_fill(&batch, crew, window, rows, flips, n, planes);
+    batch_fill(&batch, window, rows, flips, n, planes);
     for (uint32_t i = 0; i < n; i++) {
         union game_state state;
         union game_state shown;
@@ -236,8 +239,10 @@ static void check_batch(const struct window *window, const struct window_row *co
         }
         game->planes(&shown, wanted);
         for (size_t p = 0; p < game->n_planes; p++) {
-            ck_assert_mem_eq(planes + (p * n + i) * cells, wanted + p * cells,
-                             cells * sizeof(float));
+            for (size_t cell = 0; cell < cells; cell++) {
+                ck_assert_float_eq(planes[p * channel + lanes_at(i, cells, cell)],
+                                   wanted[p * cells + cell]);
+            }
         }
         const struct batch_sample *sample = &batch.samples[i];
         for (uint32_t j = 0; j < sample->n_legal; j++) {
@@ -250,12 +255,11 @@ static void check_batch(const struct window *window, const struct window_row *co
             }
             ck_assert_float_eq(sample->policy[j], share);
             uint32_t index = game->policy_index(&shown, sample->legal[j]);
-            ck_assert_uint_eq(sample->offsets[j], i * cells + index);
+            ck_assert_uint_eq(sample->offsets[j], lanes_at(i, cells, index));
         }
     }
     batch_finish(&batch);
-    free(planes);
-    crew_destroy(crew);
+    buffer_destroy(planes);
 }
 
 START_TEST(mirrored_samples_have_mirrored_input_and_policy)

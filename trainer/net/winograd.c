@@ -62,7 +62,7 @@ void winograd_init(struct winograd *w, uint32_t height, uint32_t width, bool coa
     w->points = (w->tile_height + 2) * (w->tile_width + 2);
 }
 
-static const double (*filter_of(uint32_t tile))[3]
+const double (*winograd_matrix(uint32_t tile))[3]
 {
     return tile == 7 ? filter7 : tile == 6 ? filter6 : tile == 3 ? filter3 : filter4;
 }
@@ -70,8 +70,8 @@ static const double (*filter_of(uint32_t tile))[3]
 void winograd_filter(const struct winograd *w, const float filter[9], double scale,
                      float ret[WINOGRAD_MAX_POINTS])
 {
-    const double(*down)[3] = filter_of(w->tile_height);
-    const double(*across)[3] = filter_of(w->tile_width);
+    const double(*down)[3] = winograd_matrix(w->tile_height);
+    const double(*across)[3] = winograd_matrix(w->tile_width);
     for (size_t i = 0; i < w->tile_height + 2; i++) {
         double row[3]; /* of G filter */
         for (size_t x = 0; x < 3; x++) {

@@ -26,6 +26,8 @@ struct winograd {
 /* coarse: the products are of numbers of few bits (bf16). The points of large tiles are sums with large factors that cancel
  * on the way back: on boards of 6x7, F(6x7) leaves a mean error of 0.08 in v where F(3x4) leaves 0.008 (a trained 4x32). */
 void winograd_init(struct winograd *w, uint32_t height, uint32_t width, bool coarse);
+/* G of F(tile, 3), [tile + 2][3]; tile as above. */
+const double (*winograd_matrix(uint32_t tile))[3];
 /* ret[point] = G filter G^T of one 3x3 filter, times scale. */
 void winograd_filter(const struct winograd *w, const float filter[9], double scale,
                      float ret[WINOGRAD_MAX_POINTS]);

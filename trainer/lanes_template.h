@@ -1,0 +1,281 @@
+/* The body of the three kernels; included by lanes_avx512.c, lanes_avx2.c and lanes_plain.c alone, which say for
+ * what. Everything is written on GCC's vectors, so that one text serves all. */
+#include "trainer/lanes.h"
+
+enum { PARTS = LANES / VECTOR }; /* vectors a block of positions */
+
+typedef float vec __attribute__((vector_size(4 * VECTOR), may_alias));
+typedef int32_t ivec __attribute__((vector_size(4 * VECTOR)));
+
+#define INLINE static inline __attribute__((always_inline))
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define UNROLL /* see CMakeLists.txt */
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
+INLINE vec load(const float *x)
+{
+    return *(const vec *)x;
+}
+
+INLINE void store(float *x, vec value)
+{
+    *(vec *)x = value;
+}
+
+INLINE vec zero(void)
+{
+    return (vec){0};
+}
+
+INLINE vec relu(vec x)
+{
+#ifdef VECTOR_MAX
+    return (vec)VECTOR_MAX(x, zero());
+#else
+    return (vec)((ivec)x & (x > zero()));
+#endif
+}
+
+/* g where the relu of y let y through, else 0 */
+INLINE vec pass(vec y, vec g)
+{
+    return (vec)((ivec)g & (y > zero()));
+}
+
+#include "trainer/lanes_transform.h"
+
+#include "trainer/lanes_board.h"
+
+TILE_FUNCTIONS(6x7, 6, 7, 6, 7)
+TILE_FUNCTIONS(8x8, 8, 8, 4, 4)
+TILE_FUNCTIONS(any, (int)w->height, (int)w->width, 4, 4)
+
+/* ---- products ---- */
+
+/* ROWS_NOW rows by 2 vectors of positions (`pair` apart in v and m) or 1: so many sums in registers. */
+INLINE void product_rows(int rows, int vectors, const float *u, size_t u_row, uint32_t n_k,
+                         const float *v, size_t v_pair, size_t v_k, float *m, size_t m_pair,
+                         size_t m_row, bool add)
+{
+    vec sums[ROWS][2];
+    UNROLL for (int r = 0; r < rows; r++)
+    {
+        UNROLL for (int j = 0; j < vectors; j++)
+        {
+            sums[r][j] = add ? load(m + (size_t)r * m_row + (size_t)j * m_pair) : zero();
+        }
+    }
+    for (uint32_t k = 0; k < n_k; k++) {
+        vec x[2];
+        UNROLL for (int j = 0; j < vectors; j++)
+        {
+            x[j] = load(v + (size_t)j * v_pair);
+        }
+        UNROLL for (int r = 0; r < rows; r++)
+        {
+            const float factor = u[(size_t)r * u_row + k];
+            UNROLL for (int j = 0; j < vectors; j++)
+            {
+                sums[r][j] += factor * x[j];
+            }
+        }
+        v += v_k;
+    }
+    UNROLL for (int r = 0; r < rows; r++)
+    {
+        UNROLL for (int j = 0; j < vectors; j++)
+        {
+            store(m + (size_t)r * m_row + (size_t)j * m_pair, sums[r][j]);
+        }
+    }
+}
+
+INLINE void product_vectors(int vectors, const float *u, size_t u_row, uint32_t rows, uint32_t n_k,
+                            const float *v, size_t v_pair, size_t v_k, float *m, size_t m_pair,
+                            size_t m_row, bool add)
+{
+    uint32_t row = 0;
+#define ROWS_AT_A_TIME(count)                                                                      \
+    for (; row + (count) <= rows; row += (count)) {                                                \
+        product_rows(count, vectors, u + row * u_row, u_row, n_k, v, v_pair, v_k, m + row * m_row, \
+                     m_pair, m_row, add);                                                          \
+    }
+    ROWS_AT_A_TIME(ROWS)
+#if ROWS > 8
+    ROWS_AT_A_TIME(8)
+#endif
+    ROWS_AT_A_TIME(4)
+    ROWS_AT_A_TIME(2)
+    ROWS_AT_A_TIME(1)
+}
+
+static void product(const float *u, size_t u_row, uint32_t rows, uint32_t n_k, const float *v,
+                    size_t v_column, size_t v_k, uint32_t columns, float *m, size_t m_column,
+                    size_t m_row, bool add)
+{
+    for (uint32_t column = 0; column < columns; column++) {
+        if (PARTS > 1) {
+            for (size_t part = 0; part < PARTS; part += 2) {
+                product_vectors(2, u, u_row, rows, n_k, v + part * VECTOR, VECTOR, v_k,
+                                m + part * VECTOR, VECTOR, m_row, add);
+            }
+        } else if (column + 1 < columns) {
+            product_vectors(2, u, u_row, rows, n_k, v, v_column, v_k, m, m_column, m_row, add);
+            column++;
+            v += v_column;
+            m += m_column;
+        } else {
+            product_vectors(1, u, u_row, rows, n_k, v, v_column, v_k, m, m_column, m_row, add);
+        }
+        v += v_column;
+        m += m_column;
+    }
+}
+
+/* Lay pairs of vectors into each other, so that each has every second run of `distance` lanes, and add up. */
+INLINE void add_pairs(vec *x, int pairs, int distance)
+{
+    ivec straight = {0};
+    ivec crossed = {0};
+    UNROLL for (int lane = 0; lane < VECTOR; lane++)
+    {
+        const int second = (lane & distance) != 0 ? VECTOR : 0;
+        straight[lane] = lane + second;
+        crossed[lane] = (lane ^ distance) + second;
+    }
+    UNROLL for (int i = 0; i < pairs; i++)
+    {
+        x[i] = __builtin_shuffle(x[2 * i], x[2 * i + 1], straight) +
+               __builtin_shuffle(x[2 * i], x[2 * i + 1], crossed);
+    }
+}
+
+/* The sums of the lanes of VECTOR vectors, as one vector; x is used up. */
+INLINE vec sums_of(vec *x)
+{
+    add_pairs(x, VECTOR / 2, 1);
+    add_pairs(x, VECTOR / 4, 2);
+#if VECTOR > 4
+    add_pairs(x, VECTOR / 8, 4);
+#endif
+#if VECTOR > 8
+    add_pairs(x, VECTOR / 16, 8);
+#endif
+    return x[0];
+}
+
+enum { FOUR = 4, GROUPS = FOUR * DOTS / VECTOR };
+
+static void correlate(const float *m, size_t m_column, size_t m_row, uint32_t rows, const float *v,
+                      size_t v_column, size_t v_k, uint32_t n_k, uint32_t columns, float *du,
+                      size_t du_row, bool add)
+{
+    for (uint32_t row = 0; row < rows; row += FOUR) {
+        for (uint32_t k = 0; k < n_k; k += DOTS) {
+            const float *a = m + row * m_row;
+            const float *b = v + k * v_k;
+            vec sums[FOUR * DOTS];
+            UNROLL for (int i = 0; i < FOUR * DOTS; i++)
+            {
+                sums[i] = zero();
+            }
+            for (uint32_t column = 0; column < columns; column++) {
+                for (size_t part = 0; part < PARTS; part++) {
+                    vec left[FOUR];
+                    UNROLL for (int r = 0; r < FOUR; r++)
+                    {
+                        left[r] = load(a + (size_t)r * m_row + part * VECTOR);
+                    }
+                    UNROLL for (int d = 0; d < DOTS; d++)
+                    {
+                        const vec right = load(b + (size_t)d * v_k + part * VECTOR);
+                        UNROLL for (int r = 0; r < FOUR; r++)
+                        {
+                            sums[r * DOTS + d] += left[r] * right;
+                        }
+                    }
+                }
+                a += m_column;
+                b += v_column;
+            }
+            float out[FOUR * DOTS] __attribute__((aligned(64)));
+            UNROLL for (int g = 0; g < GROUPS; g++)
+            {
+                store(out + (size_t)g * VECTOR, sums_of(sums + (size_t)g * VECTOR));
+            }
+            for (size_t r = 0; r < FOUR; r++) {
+                float *to = du + (row + r) * du_row + k;
+                for (size_t d = 0; d < DOTS; d++) {
+                    to[d] = add ? to[d] + out[r * DOTS + d] : out[r * DOTS + d];
+                }
+            }
+        }
+    }
+}
+
+/* ---- cell by cell ---- */
+
+static void finish(const float *x, const float *skip, const float *a, const float *c,
+                   uint32_t cells, float *y)
+{
+    for (size_t part = 0; part < PARTS; part++) {
+        const vec factor = load(a + part * VECTOR);
+        const vec shift = load(c + part * VECTOR);
+        for (size_t at = part * VECTOR; at < (size_t)cells * LANES; at += LANES) {
+            vec value = factor * load(x + at) + shift;
+            if (skip != NULL) {
+                value += load(skip + at);
+            }
+            store(y + at, relu(value));
+        }
+    }
+}
+
+static void finish_back(const float *x, const float *y, float pivot, uint32_t cells, float *dy,
+                        float *sums, float *products)
+{
+    for (size_t part = 0; part < PARTS; part++) {
+        vec sum = zero();
+        vec products_sum = zero();
+        for (size_t at = part * VECTOR; at < (size_t)cells * LANES; at += LANES) {
+            const vec g = pass(load(y + at), load(dy + at));
+            store(dy + at, g);
+            sum += g;
+            products_sum += g * (load(x + at) - pivot);
+        }
+        store(sums + part * VECTOR, sum);
+        store(products + part * VECTOR, products_sum);
+    }
+}
+
+static void moments(const float *x, uint32_t cells, float *means, float *squares)
+{
+    for (size_t part = 0; part < PARTS; part++) {
+        moments_part(x + part * VECTOR, (int)cells, means + part * VECTOR, squares + part * VECTOR);
+    }
+}
+
+static void gradient(const struct lanes_gradient *from, uint32_t cells, float *ret)
+{
+    for (size_t part = 0; part < PARTS; part++) {
+        for (size_t cell = 0; cell < cells; cell++) {
+            store(ret + cell * LANES + part * VECTOR, read_gradient(from, cell, part));
+        }
+    }
+}
+
+const struct lanes_kernel KERNEL = {
+    .name = KERNEL_NAME,
+    .can_run = can_run,
+    .tiles = {[WINOGRAD_6X7] = TILE_ENTRY(6x7),
+              [WINOGRAD_8X8] = TILE_ENTRY(8x8),
+              [WINOGRAD_ANY] = TILE_ENTRY(any)},
+    .product = product,
+    .correlate = correlate,
+    .finish = finish,
+    .finish_back = finish_back,
+    .moments = moments,
+    .gradient = gradient,
+};
