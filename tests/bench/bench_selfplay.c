@@ -1,7 +1,7 @@
 /* Self-play as a worker does it, on core 0: positions a second, what the net is asked for, and how much
  * of the time goes elsewhere. Two nets: as made for generation 0 (it says "even, all alike", so games
  * stay close together), and one with random opinions.
- *     bench_selfplay [SECONDS [NODES [GAMES [CACHE_ENTRIES]]]] */
+ *     bench_selfplay [SECONDS [NODES [GAMES [CACHE_ENTRIES [BLOCKS FILTERS]]]]] */
 #include "mcts/random.h"
 #include "selfplay/worker.h"
 #include "trainer/net/blas.h"
@@ -17,6 +17,7 @@ struct options {
     double seconds;
     uint32_t nodes, games;
     size_t cache_entries;
+    uint32_t blocks, filters;
 };
 
 static double evaluator_seconds;
@@ -74,12 +75,13 @@ static int64_t no_clock(void *context)
     return 0;
 }
 
-static struct net *net_4x32(const struct game *game, bool random_heads)
+static struct net *make_net(const struct game *game, const struct options *options,
+                            bool random_heads)
 {
     static const char *const last[] = {"policy.conv2.weight", "value.fc2.weight"};
-    struct net_arch arch = {.blocks = 4,
-                            .filters = 32,
-                            .se_channels = 8,
+    struct net_arch arch = {.blocks = options->blocks,
+                            .filters = options->filters,
+                            .se_channels = options->filters / 4,
                             .value_filters = 8,
                             .value_hidden = 64,
                             .value = NET_VALUE_WDL};
@@ -141,10 +143,11 @@ static void report(const char *net, const struct options *options, double second
         {"megabytes", (double)counters->bytes / 1e6},
     };
     for (size_t i = 0; i < sizeof figures / sizeof figures[0]; i++) {
-        printf("{\"bench\":\"selfplay\",\"net\":\"%s\",\"kernel\":\"%s\",\"nodes\":%u,\"games\":%u,"
+        printf("{\"bench\":\"selfplay\",\"net\":\"%s "
+               "%ux%u\",\"kernel\":\"%s\",\"nodes\":%u,\"games\":%u,"
                "\"cache\":%zu,\"figure\":\"%s\",\"value\":%.6g}\n",
-               net, inference_kernel(), options->nodes, options->games, options->cache_entries,
-               figures[i].what, figures[i].value);
+               net, options->blocks, options->filters, inference_kernel(), options->nodes,
+               options->games, options->cache_entries, figures[i].what, figures[i].value);
     }
 }
 
@@ -158,7 +161,7 @@ static int run(const char *name, bool random_heads, const struct options *option
     const struct worker_sink sink = {no_start, count_position, no_end, no_clock, &tally};
     struct selfplay_settings settings = selfplay_settings_default;
     struct worker *worker = NULL;
-    struct net *net = net_4x32(game, random_heads);
+    struct net *net = make_net(game, options, random_heads);
     settings.search.nodes = options->nodes;
     int r = net == NULL ? error_set(err, ERROR_NO_MEMORY, "no memory for the net")
                         : worker_create(&params, &sink, &worker, err);
@@ -184,7 +187,7 @@ out:
 
 int main(int argc, char **argv)
 {
-    struct options options = {10, 800, 32, 200000};
+    struct options options = {10, 800, 32, 200000, 4, 32};
     struct error err = {""};
     cpu_set_t cores;
     if (blas_prove(argv, &err) < 0) {
@@ -198,6 +201,8 @@ int main(int argc, char **argv)
     options.nodes = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : options.nodes;
     options.games = argc > 3 ? (uint32_t)strtoul(argv[3], NULL, 10) : options.games;
     options.cache_entries = argc > 4 ? strtoul(argv[4], NULL, 10) : options.cache_entries;
+    options.blocks = argc > 5 ? (uint32_t)strtoul(argv[5], NULL, 10) : options.blocks;
+    options.filters = argc > 6 ? (uint32_t)strtoul(argv[6], NULL, 10) : options.filters;
     if (run("generation-0", false, &options, &err) < 0 ||
         run("random-heads", true, &options, &err) < 0) {
         fprintf(stderr, "%s\n", err.text);
