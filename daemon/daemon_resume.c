@@ -144,20 +144,12 @@ static int enter_net(struct daemon *d, const char *line, const struct net_arch *
 
 static int make_first_net(struct daemon *d, struct error *err)
 {
-    struct net_arch arch = {.blocks = d->config.network.blocks,
-                            .filters = d->config.network.filters,
-                            .value_filters = d->config.network.value_filters,
-                            .value_hidden = d->config.network.value_hidden,
-                            .value = d->config.network.value};
+    struct net_arch arch;
     struct store_net row = {.created_at = daemon_wall_ms()};
-    int r = net_arch_for_game(&arch, d->game, err);
+    int r = config_net_arch(&d->config, d->game, &arch, err);
 
     if (r < 0) {
         return error_prefix(err, r, "network");
-    }
-    if (d->config.network.se_ratio > 0) { /* filters / ratio, at least one */
-        uint32_t channels = arch.filters / d->config.network.se_ratio;
-        arch.se_channels = channels > 0 ? channels : 1;
     }
     struct net *net = net_create(&arch);
     if (net == NULL) {

@@ -181,26 +181,36 @@ static int64_t no_clock(void *context)
     return 0;
 }
 
-static int fill(struct worker *worker, uint32_t *next, struct error *err)
+/* Games as the daemon hands them out. */
+struct source {
+    const struct game *game;
+    const struct opening_params *openings;
+    uint32_t next;
+};
+
+static int fill(struct worker *worker, struct source *source, struct error *err)
 {
+    char opening[GAME_MAX_OPENING_TEXT];
     int r = 0;
 
     while (r == 0 && worker_room(worker) > 0) {
-        struct worker_game game = {.seed = *next, .opening = ""};
-        (void)snprintf(game.uid, sizeof(game.uid), "%032x", (*next)++);
+        const uint64_t seed = random_u64(SEED, source->next, RANDOM_TEST, 0) >> 1;
+        opening_draw(source->game, source->openings, seed, opening);
+        struct worker_game game = {.seed = (int64_t)seed, .opening = opening};
+        (void)snprintf(game.uid, sizeof(game.uid), "%032x", source->next++);
         r = worker_add_game(worker, &game, err);
     }
     return r;
 }
 
-static int play(struct worker *worker, double seconds, double *ret_seconds, struct error *err)
+static int play(struct worker *worker, struct source *source, double seconds, double *ret_seconds,
+                struct error *err)
 {
     const double begin = processor_seconds();
-    uint32_t next = 0;
     int r = 0;
 
     do {
-        r = fill(worker, &next, err);
+        r = fill(worker, source, err);
         r = r < 0 ? r : worker_step(worker, err);
         *ret_seconds = processor_seconds() - begin;
     } while (r >= 0 && *ret_seconds < seconds);
@@ -208,8 +218,9 @@ static int play(struct worker *worker, double seconds, double *ret_seconds, stru
 }
 
 int speed_selfplay(const struct game *game, const struct net *net,
-                   const struct selfplay_settings *settings, uint32_t games, size_t cache_entries,
-                   double seconds, struct speed_selfplay *ret, struct error *err)
+                   const struct selfplay_settings *settings, const struct opening_params *openings,
+                   uint32_t games, size_t cache_entries, double seconds, struct speed_selfplay *ret,
+                   struct error *err)
 {
     const struct worker_params params = {.game = game,
                                          .games = games,
@@ -218,6 +229,7 @@ int speed_selfplay(const struct game *game, const struct net *net,
                                          .build = "bench"};
     const struct worker_sink sink = {no_start, no_position, no_end, no_clock, NULL};
     struct worker *worker = NULL;
+    struct source source = {game, openings, 0};
     double took = 0;
 
     int r = worker_create(&params, &sink, &worker, err);
@@ -228,7 +240,7 @@ int speed_selfplay(const struct game *game, const struct net *net,
         r = worker_set_settings(worker, settings, err);
     }
     if (r == 0) {
-        r = play(worker, seconds, &took, err);
+        r = play(worker, &source, seconds, &took, err);
     }
     if (r == 0) {
         const struct worker_counters *counters = worker_counters(worker);

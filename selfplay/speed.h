@@ -4,6 +4,7 @@
 #define SELFPLAY_SPEED_H
 
 #include "mcts/game.h"
+#include "selfplay/opening.h"
 #include "selfplay/settings.h"
 #include "storage/error.h"
 #include "trainer/net/net.h"
@@ -28,7 +29,7 @@ int speed_evaluations(const struct game *game, const struct net *net, double sec
 /* The smallest batch that is within 3 % of the fastest: more games than that only wait for each other. */
 uint32_t speed_choose(const struct speed_batches *batches);
 
-/* Self-play of one worker from nothing, for about `seconds`. */
+/* Self-play of one worker from nothing, for about `seconds`: whole games, so that its cache is as full as in a run. */
 struct speed_selfplay {
     double positions, evaluations; /* a second */
     double evaluations_per_position;
@@ -36,7 +37,8 @@ struct speed_selfplay {
     uint64_t bytes;    /* held in trees and cache */
 };
 int speed_selfplay(const struct game *game, const struct net *net,
-                   const struct selfplay_settings *settings, uint32_t games, size_t cache_entries,
-                   double seconds, struct speed_selfplay *ret, struct error *err);
+                   const struct selfplay_settings *settings, const struct opening_params *openings,
+                   uint32_t games, size_t cache_entries, double seconds, struct speed_selfplay *ret,
+                   struct error *err);
 
 #endif

@@ -446,3 +446,19 @@ out:
     fclose(file);
     return r;
 }
+
+int config_net_arch(const struct config *config, const struct game *game, struct net_arch *ret,
+                    struct error *err)
+{
+    *ret = (struct net_arch){.blocks = config->network.blocks,
+                             .filters = config->network.filters,
+                             .value_filters = config->network.value_filters,
+                             .value_hidden = config->network.value_hidden,
+                             .value = config->network.value};
+    int r = net_arch_for_game(ret, game, err);
+    if (r >= 0 && config->network.se_ratio > 0) {
+        const uint32_t channels = ret->filters / config->network.se_ratio;
+        ret->se_channels = channels > 0 ? channels : 1;
+    }
+    return r;
+}

@@ -152,6 +152,9 @@ void config_problems_finish(struct config_problems *problems);
 
 /* Defaults alone: state in ./state, as `etc/start` runs it. */
 void config_default(struct config *ret);
+/* The shape of a new net as section network says: filters / se_ratio channels of squeeze-excitation, at least one. */
+int config_net_arch(const struct config *config, const struct game *game, struct net_arch *ret,
+                    struct error *err);
 /* Take another state directory, as --state does: a socket that was "auto" goes along. False, with *config
  * unchanged: too long a path. */
 bool config_set_state_dir(struct config *config, const char *state_dir);

@@ -43,6 +43,7 @@ extern const struct qzctl_command qzctl_pause, qzctl_resume, qzctl_train, qzctl_
     qzctl_stop; /* qzctl_control.c */
 extern const struct qzctl_command qzctl_analyse, qzctl_suite;
 extern const struct qzctl_command qzctl_match;
+extern const struct qzctl_command qzctl_bench;
 extern const struct qzctl_command qzctl_snapshot, qzctl_play;
 extern const struct qzctl_command qzctl_games, qzctl_show_game, qzctl_nets, qzctl_replay;
 

@@ -26,6 +26,7 @@ static const struct qzctl_command *const commands[] = {
     &qzctl_nets,
     &qzctl_analyse,
     &qzctl_suite,
+    &qzctl_bench,
     &qzctl_match,
     &qzctl_play,
     /* games */

@@ -83,6 +83,9 @@ START_TEST(exit_codes_are_those_of_the_help)
     ck_run(2, "analyse --nodes 1 44");
     ck_run(2, "suite --nodes 0");
     ck_run(2, "suite " VALUES); /* --nodes is needed */
+    ck_run(2, "bench 3");
+    ck_run(2, "bench --seconds 0");
+    ck_run(1, "bench --config /nowhere.yaml");
     ck_run(3, "status --state /nowhere/at/all");
     ck_says("no store");
     ck_run(3, "status --socket /nowhere/at/all.sock");
@@ -305,6 +308,45 @@ START_TEST(suite_with_search_makes_fewer_mistakes)
 }
 END_TEST
 
+START_TEST(bench_measures_what_runs_here_and_leaves_nothing_behind)
+{
+    char config[256];
+    snprintf(config, sizeof config, "%s/small.yaml", fixture.folder);
+    FILE *file = fopen(config, "w");
+    ck_assert_ptr_nonnull(file);
+    fputs("network: {blocks: 1, filters: 8}\nsearch: {nodes: 8}\nselfplay: {cache_entries: 1000}\n",
+          file);
+    fclose(file);
+    ck_run(0, "bench --json --seconds 1 --config %s", config);
+    json_t *answer = object();
+    const json_t *figure = NULL;
+    unsigned evaluations = 0;
+    unsigned positions = 0;
+    unsigned store = 0;
+    size_t i;
+    json_array_foreach(json_object_get(answer, "figures"), i, figure)
+    {
+        const char *what = json_string_value(json_object_get(figure, "what"));
+        ck_assert_ptr_nonnull(what);
+        ck_assert_msg(json_real_value(json_object_get(figure, "value")) > 0, "%s", what);
+        evaluations += strcmp(what, "evaluations") == 0 ? 1 : 0;
+        positions += strcmp(what, "self-play positions") == 0 ? 1 : 0;
+        store += strstr(what, "of one position") != NULL ? 1 : 0;
+    }
+    ck_assert_uint_ge(evaluations, 5); /* the plain kernel runs everywhere, five batches */
+    ck_assert_uint_ge(positions, 3);
+    ck_assert_uint_eq(store, 1);
+    json_decref(answer);
+    ck_run(0, "bench --seconds 1 --config %s", config);
+    ck_says("plain fp32, batch 64");
+    ck_says("selfplay.games_per_worker: ");
+    unlink(config);
+    char list[300];
+    snprintf(list, sizeof list, "ls -d %s/qzd-bench-* 2>/dev/null", fixture.folder);
+    ck_assert_int_ne(system(list), 0); /* there is none */
+}
+END_TEST
+
 START_TEST(value_suite_gives_three_measures)
 {
     char path[256];
@@ -429,6 +471,7 @@ int main(void)
     tcase_add_test(nets, suite_counts_the_mistakes_of_the_moves_that_it_writes);
     tcase_add_test(nets, suite_with_search_makes_fewer_mistakes);
     tcase_add_test(nets, value_suite_gives_three_measures);
+    tcase_add_test(nets, bench_measures_what_runs_here_and_leaves_nothing_behind);
     suite_add_tcase(suite, nets);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

@@ -49,18 +49,21 @@ END_TEST
 START_TEST(selfplay_is_counted)
 {
     struct selfplay_settings settings = selfplay_settings_default;
+    const struct opening_params openings = {0.5F, 8};
     struct speed_selfplay s = {0};
 
     settings.search.nodes = 16;
-    ck_assert_int_eq(speed_selfplay(connect4, net, &settings, 8, 1000, 0.3, &s, &err), 0);
+    ck_assert_int_eq(speed_selfplay(connect4, net, &settings, &openings, 8, 1000, 0.3, &s, &err),
+                     0);
     ck_assert_double_gt(s.positions, 0);
     ck_assert_double_gt(s.evaluations_per_position, 0);
     ck_assert_double_le(s.evaluations_per_position, 16 + 8); /* searches under way have none yet */
     ck_assert(s.cache_hits >= 0 && s.cache_hits < 1);
     ck_assert_double_eq_tol(s.evaluations, s.positions * s.evaluations_per_position,
                             1e-6 * s.evaluations);
-    ck_assert_int_eq(speed_selfplay(game_find("tictactoe"), net, &settings, 8, 0, 0.1, &s, &err),
-                     ERROR_INVALID);
+    ck_assert_int_eq(
+        speed_selfplay(game_find("tictactoe"), net, &settings, &openings, 8, 0, 0.1, &s, &err),
+        ERROR_INVALID);
 }
 END_TEST
 

@@ -1,0 +1,101 @@
+/* The rate at which this core does nothing but fp32 fused multiply-adds, for benchmarks to compare with: measured
+ * in turns with what is compared, because the clock of a shared machine wanders. Written in assembly: compilers
+ * spill the sums of such a loop. */
+#ifndef TRAINER_NET_FMA_PEAK_H
+#define TRAINER_NET_FMA_PEAK_H
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static inline double fma_peak_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Multiply-adds per second with the vectors that a kernel uses ("avx512", "avx512-bf16" for vdpbf16ps, "avx2", else
+ * plain mulps and addps); 0 on other processors than amd64. */
+static inline double fma_peak(const char *kernel)
+{
+#if defined(__x86_64__)
+    const long loops = 2000000;
+    long left = loops;
+    double lanes;
+    double start = fma_peak_now();
+    if (strcmp(kernel, "avx512") == 0) {
+        lanes = 16;
+        __asm__ volatile(
+            "1:\n\t"
+            "vfmadd231ps %%zmm30, %%zmm31, %%zmm0\n\tvfmadd231ps %%zmm30, %%zmm31, %%zmm1\n\t"
+            "vfmadd231ps %%zmm30, %%zmm31, %%zmm2\n\tvfmadd231ps %%zmm30, %%zmm31, %%zmm3\n\t"
+            "vfmadd231ps %%zmm30, %%zmm31, %%zmm4\n\tvfmadd231ps %%zmm30, %%zmm31, %%zmm5\n\t"
+            "vfmadd231ps %%zmm30, %%zmm31, %%zmm6\n\tvfmadd231ps %%zmm30, %%zmm31, %%zmm7\n\t"
+            "vfmadd231ps %%zmm30, %%zmm31, %%zmm8\n\tvfmadd231ps %%zmm30, %%zmm31, %%zmm9\n\t"
+            "vfmadd231ps %%zmm30, %%zmm31, %%zmm10\n\tvfmadd231ps %%zmm30, %%zmm31, %%zmm11\n\t"
+            "dec %0\n\tjnz 1b\n\tvzeroupper"
+            : "+r"(left)
+            :
+            : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
+              "xmm10", "xmm11", "cc");
+    } else if (strcmp(kernel, "avx512-bf16") == 0) {
+        lanes = 32;
+        __asm__ volatile(
+            "1:\n\t"
+            "vdpbf16ps %%zmm30, %%zmm31, %%zmm0\n\tvdpbf16ps %%zmm30, %%zmm31, %%zmm1\n\t"
+            "vdpbf16ps %%zmm30, %%zmm31, %%zmm2\n\tvdpbf16ps %%zmm30, %%zmm31, %%zmm3\n\t"
+            "vdpbf16ps %%zmm30, %%zmm31, %%zmm4\n\tvdpbf16ps %%zmm30, %%zmm31, %%zmm5\n\t"
+            "vdpbf16ps %%zmm30, %%zmm31, %%zmm6\n\tvdpbf16ps %%zmm30, %%zmm31, %%zmm7\n\t"
+            "vdpbf16ps %%zmm30, %%zmm31, %%zmm8\n\tvdpbf16ps %%zmm30, %%zmm31, %%zmm9\n\t"
+            "vdpbf16ps %%zmm30, %%zmm31, %%zmm10\n\tvdpbf16ps %%zmm30, %%zmm31, %%zmm11\n\t"
+            "dec %0\n\tjnz 1b\n\tvzeroupper"
+            : "+r"(left)
+            :
+            : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
+              "xmm10", "xmm11", "cc");
+    } else if (strcmp(kernel, "avx2") == 0) {
+        lanes = 8;
+        __asm__ volatile(
+            "1:\n\t"
+            "vfmadd231ps %%ymm14, %%ymm15, %%ymm0\n\tvfmadd231ps %%ymm14, %%ymm15, %%ymm1\n\t"
+            "vfmadd231ps %%ymm14, %%ymm15, %%ymm2\n\tvfmadd231ps %%ymm14, %%ymm15, %%ymm3\n\t"
+            "vfmadd231ps %%ymm14, %%ymm15, %%ymm4\n\tvfmadd231ps %%ymm14, %%ymm15, %%ymm5\n\t"
+            "vfmadd231ps %%ymm14, %%ymm15, %%ymm6\n\tvfmadd231ps %%ymm14, %%ymm15, %%ymm7\n\t"
+            "vfmadd231ps %%ymm14, %%ymm15, %%ymm8\n\tvfmadd231ps %%ymm14, %%ymm15, %%ymm9\n\t"
+            "vfmadd231ps %%ymm14, %%ymm15, %%ymm10\n\tvfmadd231ps %%ymm14, %%ymm15, %%ymm11\n\t"
+            "dec %0\n\tjnz 1b\n\tvzeroupper"
+            : "+r"(left)
+            :
+            : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
+              "xmm10", "xmm11", "cc");
+    } else {
+        lanes = 4;
+        __asm__ volatile("1:\n\t"
+                         "mulps %%xmm12, %%xmm0\n\taddps %%xmm12, %%xmm1\n\tmulps %%xmm12, "
+                         "%%xmm2\n\taddps %%xmm12, %%xmm3\n\t"
+                         "mulps %%xmm12, %%xmm4\n\taddps %%xmm12, %%xmm5\n\tmulps %%xmm12, "
+                         "%%xmm6\n\taddps %%xmm12, %%xmm7\n\t"
+                         "mulps %%xmm12, %%xmm8\n\taddps %%xmm12, %%xmm9\n\tmulps %%xmm12, "
+                         "%%xmm10\n\taddps %%xmm12, %%xmm11\n\t"
+                         "mulps %%xmm12, %%xmm0\n\taddps %%xmm12, %%xmm1\n\tmulps %%xmm12, "
+                         "%%xmm2\n\taddps %%xmm12, %%xmm3\n\t"
+                         "mulps %%xmm12, %%xmm4\n\taddps %%xmm12, %%xmm5\n\tmulps %%xmm12, "
+                         "%%xmm6\n\taddps %%xmm12, %%xmm7\n\t"
+                         "mulps %%xmm12, %%xmm8\n\taddps %%xmm12, %%xmm9\n\tmulps %%xmm12, "
+                         "%%xmm10\n\taddps %%xmm12, %%xmm11\n\t"
+                         "dec %0\n\tjnz 1b"
+                         : "+r"(left)
+                         :
+                         : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8",
+                           "xmm9", "xmm10", "xmm11", "cc");
+    }
+    return (double)loops * 12 * lanes / (fma_peak_now() - start);
+#else
+    (void)kernel;
+    return 0;
+#endif
+}
+
+#endif
