@@ -137,6 +137,7 @@ with Daemon(selfplay={"workers": 2}, training={"checkpoint_seconds": 1}) as daem
         ledger.look(daemon, full)
         if full:
             check_store(daemon)
+            print(f"{n + 1} kills, {len(ledger.finished)} finished games, nothing missing or double", flush=True)
         if daemon.process.poll() is not None:
             daemon.start()
         elif target == "worker":
@@ -155,12 +156,15 @@ with Daemon(selfplay={"workers": 2}, training={"checkpoint_seconds": 1}) as daem
                90, "old unfinished games to end")
     ledger.look(daemon, full=True)
     check_store(daemon)
+    daemon.stop()  # a running daemon has a minute for a check, and hundreds of kills make a large store
     answer = daemon.json("check")
     check(answer["tallies"] == "ok" and answer["integrity"] == "ok", f"the check says {answer}")
-    # Reuse over the whole run is what the setting says, in spite of every kill.
-    samples, positions = daemon.rows(
-        "SELECT sum(samples), sum(new_positions) FROM trainings WHERE state = 'finished'")[0]
+    # Reuse over the whole run is what the settings say, in spite of every kill: of the positions that training.max_samples
+    # let each training count. And each new position was new once.
+    samples, positions, new, newest = daemon.rows("""SELECT sum(samples), sum(json_extract(settings, '$.new_positions')),
+        sum(new_positions), max(all_positions) FROM trainings WHERE state = 'finished'""")[0]
     check(abs(samples / positions / 2 - 1) < 0.05, f"{samples / positions:.3f} samples a position, 2 were asked for")
+    check(new == newest, f"{new} positions were new to a training, of {newest}")
     numbers = daemon.rows("""SELECT count(*) AS games, sum(state = 'finished') AS finished, sum(state = 'abandoned') AS abandoned,
         count(DISTINCT seed) AS seeds, count(DISTINCT uid) AS uids FROM games""")[0]
     trainings = dict(daemon.rows("SELECT state, count(*) FROM trainings GROUP BY state"))
