@@ -1,5 +1,4 @@
 # integration_test(NAME): tests/integration/test_NAME.py, a real daemon on a scratch directory.
-find_package(Python3 COMPONENTS Interpreter)
 function(integration_test name)
   if(NOT Python3_FOUND)
     return()
