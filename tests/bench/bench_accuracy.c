@@ -2,7 +2,7 @@
  * n positions, evaluated by reference.c in double and by the kernel.
  *     bench_accuracy NET.safetensors [POSITIONS]
  * Prints mean and greatest difference of v and of the draw probability, mean and greatest KL divergence of the policy
- * over legal moves in nats, and how often the best move is the same. QZD_KERNEL chooses the kernel. */
+ * over legal moves in nats, and how often the best move is the same. QZD_KERNEL and QZD_PRECISION choose the kernel. */
 #include "mcts/random.h"
 #include "trainer/net/evaluator.h"
 
