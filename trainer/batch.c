@@ -101,7 +101,6 @@ static void fill_sample(struct batch *batch, const struct window *window,
     const struct game *game = batch->game;
     struct batch_sample *sample = &batch->samples[i];
     const size_t cells = (size_t)game->height * game->width;
-    const size_t channel = lanes_size(batch->n, cells);
     float planes[MAX_INPUT];
     union game_state state;
 
@@ -118,12 +117,12 @@ static void fill_sample(struct batch *batch, const struct window *window,
     sample->value = row->value;
     for (uint32_t j = 0; j < sample->n_legal; j++) {
         const uint32_t index = game->policy_index(sample->state, sample->legal[j]);
-        sample->offsets[j] = index / cells * channel + lanes_at(i, cells, index % cells);
+        sample->offsets[j] = lanes_at(game->policy_planes, cells, i, index / cells, index % cells);
     }
     fill_policy(batch, window, row, flip, sample);
     game->planes(sample->state, planes);
     for (size_t p = 0; p < game->n_planes; p++) {
-        float *to = ret_planes + p * channel + lanes_at(i, cells, 0);
+        float *to = ret_planes + lanes_at(game->n_planes, cells, i, p, 0);
         for (size_t cell = 0; cell < cells; cell++) {
             to[cell * LANES] = planes[p * cells + cell];
         }

@@ -1,8 +1,8 @@
-/* The order of work. There: a few blocks of positions at a time (a chunk), which one worker takes from the input to
- * the output, so that its points stay in the near cache. Back: many blocks at a time, because the weights'
- * gradient is a sum over positions that must be long to be quick; the workers first divide channels
- * and blocks (points of the gradient and of the input), then points (the products; each point's sums are
- * one worker's, so their order is always the same), then channels and blocks again. */
+/* The order of work, in chunks of a few blocks of positions, so that their points stay in the near
+ * cache. There: a worker takes a chunk from the input to the output. Back: all workers share a chunk,
+ * because the weights' gradient is a sum over all of them; they first divide channels and blocks
+ * (points of the gradient and of the input), then points (the products; each point's sums are one
+ * worker's, so their order is always the same), then channels and blocks again. */
 #include "trainer/conv.h"
 #include "trainer/buffer.h"
 #include "trainer/lanes.h"
@@ -11,9 +11,9 @@
 #include <string.h>
 
 enum {
-    THERE_COLUMNS = 4, /* of a chunk, about */
-    BACK_COLUMNS = 16,
+    CHUNK_COLUMNS = 2, /* for each worker, at least; one is slower, and so are more */
     FILTER_TAPS = 9,
+    GROUP_OF_LANES = 2 * LANES, /* of channels: see lanes.h, correlate */
 };
 
 struct conv_work {
@@ -27,8 +27,11 @@ struct conv_work {
     float *v, *m, *dv;                  /* the points of x, y (or dy), dx */
 };
 
-/* Strides of points: [point][column][channel][16]. Odd numbers of cache lines, or the points of a tile, which
- * are written one after another, would fall on few sets of the cache. */
+/* Whatever goes over points takes a block's channels one after another, as they lie: a channel has
+ * a line in each point, and the next channel the next line.
+ *
+ * Strides of points: [point][column][channel][16]. Odd numbers of cache lines, or the points of a
+ * tile, which are written one after another, would fall on few sets of the cache. */
 struct strides {
     size_t column, point;
 };
@@ -53,7 +56,7 @@ static size_t round_up(size_t n, size_t unit)
 
 float *activation_create(uint32_t channels, uint32_t n, size_t cells)
 {
-    return buffer_create(round_up(channels, 4) * lanes_size(n, cells));
+    return buffer_create(channels * lanes_size(n, cells));
 }
 
 /* ---- memory ---- */
@@ -65,11 +68,11 @@ static uint32_t chunk_blocks(const struct conv_work *work, uint32_t columns, uin
     return wanted < most ? wanted : most;
 }
 
-/* Floats for the points of so many blocks; the last rows of four may look beyond the channels. */
+/* Floats for the points of so many blocks. */
 static size_t point_floats(const struct conv_work *work, uint32_t channels, uint32_t blocks)
 {
     const size_t columns = (size_t)blocks * work->winograd.tiles;
-    return work->winograd.points * strides_of(channels, columns).point + (size_t)4 * LANES;
+    return work->winograd.points * strides_of(channels, columns).point;
 }
 
 struct conv_work *conv_work_create(struct crew *crew, const struct lanes_kernel *kernel,
@@ -80,20 +83,19 @@ struct conv_work *conv_work_create(struct crew *crew, const struct lanes_kernel 
     if (work == NULL) {
         return NULL;
     }
-    max_channels = (uint32_t)round_up(max_channels, 4);
     work->crew = crew;
     work->kernel = kernel;
     work->cells = height * width;
     winograd_init(&work->winograd, height, width, false);
-    work->there_blocks = chunk_blocks(work, THERE_COLUMNS, max_batch);
-    work->back_blocks = chunk_blocks(work, BACK_COLUMNS, max_batch);
+    work->there_blocks = chunk_blocks(work, CHUNK_COLUMNS, max_batch);
+    work->back_blocks = chunk_blocks(work, CHUNK_COLUMNS * crew_size(crew), max_batch);
     work->there_floats = round_up(point_floats(work, max_channels, work->there_blocks), LANES);
 
     const size_t there = work->there_floats * crew_size(crew);
     const size_t back = point_floats(work, max_channels, work->back_blocks);
     const size_t most = there > back ? there : back;
     const size_t weights =
-        (size_t)work->winograd.points * max_channels * round_up(max_channels, LANES);
+        (size_t)work->winograd.points * max_channels * round_up(max_channels, GROUP_OF_LANES);
     work->u = buffer_create(weights);
     work->du = buffer_create(weights);
     work->v = buffer_create(most);
@@ -146,8 +148,8 @@ static struct job job_of(struct conv_work *work, const struct conv_shape *shape,
     const size_t columns = (size_t)chunk * work->winograd.tiles;
     job.in = strides_of(shape->in, columns);
     job.out = strides_of(shape->out, columns);
-    job.du_row = round_up(shape->in, LANES);
-    job.du_point = job.du_row * round_up(shape->out, 4);
+    job.du_row = round_up(shape->in, GROUP_OF_LANES);
+    job.du_point = job.du_row * shape->out;
     return job;
 }
 
@@ -155,10 +157,10 @@ static size_t floats_of_block(const struct job *job)
 {
     return (size_t)job->work->cells * LANES;
 }
-/* A channel's block among activations, and among numbers by position. */
-static size_t block_at(const struct job *job, size_t channel, size_t block)
+/* A channel's block among activations of so many channels, and among numbers by position. */
+static size_t block_at(const struct job *job, size_t channels, size_t channel, size_t block)
 {
-    return (channel * job->blocks + block) * floats_of_block(job);
+    return (block * channels + channel) * floats_of_block(job);
 }
 static size_t positions_at(const struct job *job, size_t channel, size_t block)
 {
@@ -217,7 +219,7 @@ static void input_points(const struct job *job, size_t channel, size_t block, fl
     const struct conv_work *work = job->work;
     const struct conv_input *from = job->input;
     const struct lanes_input input = {
-        .x = from->x + block_at(job, channel, block),
+        .x = from->x + block_at(job, job->shape.in, channel, block),
         .scale = from->scale == NULL ? 0.0F : from->scale[channel],
         .shift = from->scale == NULL ? 0.0F : from->shift[channel],
         .norm = from->scale != NULL,
@@ -258,13 +260,13 @@ static void forward_chunk(const struct job *job, size_t first, size_t count, flo
                               (uint32_t)(count * tiles), m + p * job->out.point, job->out.column,
                               LANES, false);
     }
-    for (size_t f = 0; f < job->shape.out; f++) {
-        for (size_t block = 0; block < count; block++) {
+    for (size_t block = 0; block < count; block++) {
+        for (size_t f = 0; f < job->shape.out; f++) {
             const size_t at = positions_at(job, f, first + block);
             tile->outputs(&work->winograd, m + block * tiles * job->out.column + f * LANES,
                           job->out.point, job->out.column, job->bias == NULL ? 0.0F : job->bias[f],
-                          output->y + block_at(job, f, first + block), output->means + at,
-                          output->squares + at);
+                          output->y + block_at(job, job->shape.out, f, first + block),
+                          output->means + at, output->squares + at);
         }
     }
 }
@@ -286,26 +288,26 @@ static void forward_task(void *context, uint32_t worker, uint32_t n_workers)
     }
 }
 
-/* 1x1: the activations themselves are the points; a column is one cell of one block. */
+/* 1x1: the activations of a block themselves are the points; a column is a cell. */
 static void forward1_task(void *context, uint32_t worker, uint32_t n_workers)
 {
     const struct job *job = context;
     const struct conv_work *work = job->work;
     const struct conv_output *output = job->output;
-    const size_t channel = block_at(job, 1, 0);
+    const size_t channel = floats_of_block(job);
     size_t first;
     size_t end;
 
     crew_share(job->blocks, worker, n_workers, &first, &end);
-    const size_t at = block_at(job, 0, first);
-    work->kernel->product(
-        job->weight, job->shape.in, job->shape.out, job->shape.in, job->input->x + at, LANES,
-        channel, (uint32_t)((end - first) * work->cells), output->y + at, LANES, channel, false);
-    for (size_t f = 0; f < job->shape.out; f++) {
-        for (size_t block = first; block < end; block++) {
-            work->kernel->moments(output->y + block_at(job, f, block), work->cells,
-                                  output->means + positions_at(job, f, block),
-                                  output->squares + positions_at(job, f, block));
+    for (size_t block = first; block < end; block++) {
+        float *y = output->y + block_at(job, job->shape.out, 0, block);
+        work->kernel->product(job->weight, job->shape.in, job->shape.out, job->shape.in,
+                              job->input->x + block_at(job, job->shape.in, 0, block), LANES,
+                              channel, work->cells, y, LANES, channel, false);
+        for (size_t f = 0; f < job->shape.out; f++) {
+            const size_t at = positions_at(job, f, block);
+            work->kernel->moments(y + f * channel, work->cells, output->means + at,
+                                  output->squares + at);
         }
     }
 }
@@ -334,7 +336,7 @@ void conv_forward(struct conv_work *work, const struct conv_shape *shape, const 
 static struct lanes_gradient gradient_of(const struct job *job, size_t channel, size_t block)
 {
     const struct conv_gradient *from = job->gradient;
-    const size_t at = block_at(job, channel, block);
+    const size_t at = block_at(job, job->shape.out, channel, block);
     const size_t positions = positions_at(job, channel, block);
 
     if (from->y == NULL) {
@@ -368,8 +370,8 @@ static void points_task(void *context, uint32_t worker, uint32_t n_workers)
     }
     crew_share(job->shape.out * job->n_here, worker, n_workers, &first, &end);
     for (size_t i = first; i < end; i++) {
-        const size_t channel = i / job->n_here;
-        const size_t block = i % job->n_here;
+        const size_t channel = i % job->shape.out;
+        const size_t block = i / job->shape.out;
         const struct lanes_gradient gradient = gradient_of(job, channel, job->first_block + block);
         tile->outputs_back(&work->winograd, &gradient,
                            work->m + block * tiles * job->out.column + channel * LANES,
@@ -377,8 +379,8 @@ static void points_task(void *context, uint32_t worker, uint32_t n_workers)
     }
     crew_share(job->shape.in * job->n_here, worker, n_workers, &first, &end);
     for (size_t i = first; i < end; i++) {
-        const size_t block = i % job->n_here;
-        input_points(job, i / job->n_here, job->first_block + block, work->v, block * tiles);
+        const size_t block = i / job->shape.in;
+        input_points(job, i % job->shape.in, job->first_block + block, work->v, block * tiles);
     }
 }
 
@@ -416,9 +418,9 @@ static void input_gradient_task(void *context, uint32_t worker, uint32_t n_worke
 
     crew_share(job->shape.in * job->n_here, worker, n_workers, &first, &end);
     for (size_t i = first; i < end; i++) {
-        const size_t channel = i / job->n_here;
-        const size_t block = i % job->n_here;
-        const size_t at = block_at(job, channel, job->first_block + block);
+        const size_t channel = i % job->shape.in;
+        const size_t block = i / job->shape.in;
+        const size_t at = block_at(job, job->shape.in, channel, job->first_block + block);
         struct lanes_sink to = {.dx = sink->dx + at, .add = sink->add};
         if (sink->x != NULL) {
             const size_t positions = positions_at(job, channel, job->first_block + block);
@@ -463,35 +465,31 @@ static void backward3(struct job *job)
     crew_run(work->crew, weight_gradient_task, job);
 }
 
-/* 1x1, chunk by chunk: the gradient of y into m, laid out like activations of the chunk. */
+/* 1x1, block by block: the gradient of y into m, laid out like a block's activations. */
 static void backward1(struct job *job)
 {
     const struct conv_work *work = job->work;
     const struct lanes_kernel *kernel = work->kernel;
     const size_t out = job->shape.out;
     const size_t in = job->shape.in;
-    const size_t channel = block_at(job, 1, 0);
+    const size_t channel = floats_of_block(job);
 
     for (size_t f = 0; f < out; f++) {
         for (size_t c = 0; c < in; c++) {
             work->u[c * out + f] = job->weight[f * in + c];
         }
     }
-    for (size_t block = 0; block < job->blocks; block += work->there_blocks) {
-        const size_t left = job->blocks - block;
-        const size_t count = left < work->there_blocks ? left : work->there_blocks;
-        const size_t row = count * floats_of_block(job);
-        const uint32_t columns = (uint32_t)(count * work->cells);
-        const size_t at = block_at(job, 0, block);
-        for (size_t i = 0; i < out * count; i++) {
-            const struct lanes_gradient gradient = gradient_of(job, i / count, block + i % count);
-            kernel->gradient(&gradient, work->cells, work->m + i * floats_of_block(job));
+    for (size_t block = 0; block < job->blocks; block++) {
+        const size_t at = block_at(job, in, 0, block);
+        for (size_t f = 0; f < out; f++) {
+            const struct lanes_gradient gradient = gradient_of(job, f, block);
+            kernel->gradient(&gradient, work->cells, work->m + f * channel);
         }
-        kernel->correlate(work->m, LANES, row, job->shape.out, job->input->x + at, LANES, channel,
-                          job->shape.in, columns, work->du, job->du_row, block > 0);
+        kernel->correlate(work->m, LANES, channel, job->shape.out, job->input->x + at, LANES,
+                          channel, job->shape.in, work->cells, work->du, job->du_row, block > 0);
         if (job->sink != NULL) {
-            kernel->product(work->u, out, job->shape.in, job->shape.out, work->m, LANES, row,
-                            columns, job->sink->dx + at, LANES, channel, job->sink->add);
+            kernel->product(work->u, out, job->shape.in, job->shape.out, work->m, LANES, channel,
+                            work->cells, job->sink->dx + at, LANES, channel, job->sink->add);
         }
     }
     for (size_t f = 0; f < out; f++) {
@@ -501,12 +499,13 @@ static void backward1(struct job *job)
 
 static void bias_gradient(const struct job *job, float *ret)
 {
-    const size_t count = block_at(job, 1, 0);
-
     for (size_t f = 0; f < job->shape.out; f++) {
         double sum = 0.0;
-        for (size_t i = 0; i < count; i++) {
-            sum += (double)job->gradient->g[f * count + i];
+        for (size_t block = 0; block < job->blocks; block++) {
+            const float *g = job->gradient->g + block_at(job, job->shape.out, f, block);
+            for (size_t i = 0; i < floats_of_block(job); i++) {
+                sum += (double)g[i];
+            }
         }
         ret[f] = (float)sum;
     }

@@ -1,11 +1,12 @@
-/* Convolutions of a training step, there and back: 3x3, padded with zeros, by Winograd's short products, and 1x1.
- * Activations lie as lanes.h says, [channels][blocks][cells][16], with room for a multiple of four channels
- * (activation_create()); numbers by channel and position as [channels][positions of whole blocks]. Weights are
- * [out][in][kernel][kernel].
+/* Convolutions of a training step, there and back: 3x3, padded with zeros, by Winograd's short
+ * products, and 1x1. Activations lie as lanes.h says, [blocks][channels][cells][16]
+ * (activation_create()); numbers by channel and position as [channels][positions of whole blocks].
+ * Weights are [out][in][kernel][kernel].
  *
- * Batch norm has no pass of its own. On the way there its scale, shift and relu are applied as the next
- * convolution reads, and the sums for its statistics are taken as the convolution before it writes; on the way
- * back it is the same with its gradient. The result's bits do not depend on the number of threads. */
+ * Batch norm has no pass of its own. On the way there its scale, shift and relu are applied as the
+ * next convolution reads, and the sums for its statistics are taken as the convolution before it
+ * writes; on the way back it is the same with its gradient. The result's bits do not depend on the
+ * number of threads. */
 #ifndef TRAINER_CONV_H
 #define TRAINER_CONV_H
 
@@ -19,8 +20,8 @@
 /* Zeroed memory for activations of n positions; NULL: out of memory. Given back by buffer_destroy(). */
 float *activation_create(uint32_t channels, uint32_t n, size_t cells);
 
-/* For boards of height x width (at most 62 wide), layers of at most `max_channels` in and out, batches of at most max_batch.
- * One for a model, shared by its layers. */
+/* For boards of height x width (at most 62 wide), layers of at most `max_channels` in and out,
+ * batches of at most max_batch. One for a model, shared by its layers. */
 struct conv_work;
 struct conv_work *conv_work_create(struct crew *crew, const struct lanes_kernel *kernel,
                                    uint32_t height, uint32_t width, uint32_t max_channels,
@@ -45,18 +46,18 @@ void conv_forward(struct conv_work *work, const struct conv_shape *shape, const 
                   const float *bias, /* [out], NULL: none */
                   const struct conv_input *input, uint32_t n, const struct conv_output *output);
 
-/* The gradient of y: g; or, where y goes through batch norm, a g + b y + c, with g taken as 0 where relu(scale y +
- * shift) was cut off (scale NULL: no relu). a, b and c are 0 for positions beyond the batch, and so is g
- * where there is no batch norm. */
+/* The gradient of y: g; or, where y goes through batch norm, a g + b y + c, with g taken as 0 where
+ * relu(scale y + shift) was cut off (scale NULL: no relu). a, b and c are 0 for positions beyond
+ * the batch, and so is g where there is no batch norm. */
 struct conv_gradient {
     const float *g;
     const float *y;             /* NULL: no batch norm */
     const float *a, *b, *c;     /* [out][positions] */
     const float *scale, *shift; /* [out] */
 };
-/* Where the input's gradient goes, and what the batch norm that made the input needs (3x3 alone; x NULL: nothing): by
- * position, sums over the cells of dx and of dx (x - pivot), dx taken as 0 where relu(scale x + shift) was
- * cut off. */
+/* Where the input's gradient goes, and what the batch norm that made the input needs (3x3 alone; x
+ * NULL: nothing): by position, sums over the cells of dx and of dx (x - pivot), dx taken as 0 where
+ * relu(scale x + shift) was cut off. */
 struct conv_sink {
     float *dx;
     bool add; /* to what is there */
@@ -64,7 +65,8 @@ struct conv_sink {
     const float *scale, *shift, *pivot; /* [in] */
     float *sums, *products;             /* [in][positions] */
 };
-/* ret_dweight and, where not NULL, ret_dbias are written; sink NULL: the input's gradient is not wanted. */
+/* ret_dweight and, where not NULL, ret_dbias are written; sink NULL: the input's gradient is not
+ * wanted. */
 void conv_backward(struct conv_work *work, const struct conv_shape *shape, const float *weight,
                    const struct conv_input *input, const struct conv_gradient *gradient, uint32_t n,
                    float *ret_dweight, float *ret_dbias, const struct conv_sink *sink);

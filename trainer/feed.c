@@ -12,8 +12,9 @@ struct slot {
     float *planes;
 };
 
-/* Batches are numbered; number i lies in slot i % SLOTS. n_filled and n_taken are numbers of the next one to fill
- * and of the next one to give out: n_taken <= n_filled <= n_taken + SLOTS - 1 while one is given out. */
+/* Batches are numbered; number i lies in slot i % SLOTS. n_filled and n_taken are numbers of the
+ * next one to fill and of the next one to give out: n_taken <= n_filled <= n_taken + SLOTS - 1
+ * while one is given out. */
 struct feed {
     const struct window *window;
     uint32_t max;

@@ -3,7 +3,6 @@
 #define KERNEL_NAME "avx2"
 #define VECTOR      8
 #define ROWS        6
-#define DOTS        2
 
 #define VECTOR_MAX _mm256_max_ps
 

@@ -3,7 +3,6 @@
 #define KERNEL_NAME "avx512"
 #define VECTOR      16 /* floats */
 #define ROWS        12 /* of a product at a time: 2 x ROWS sums, 2 columns and a factor in the registers */
-#define DOTS        4 /* correlations at a time: 4 x DOTS sums */
 
 #define VECTOR_MAX _mm512_max_ps
 

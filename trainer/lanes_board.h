@@ -1,5 +1,5 @@
-/* Winograd's transforms of a channel's board, one vector of positions at a time, there and back; included by
- * lanes_template.h alone. */
+/* Winograd's transforms of a channel's board, one vector of positions at a time, there and back;
+ * included by lanes_template.h alone. */
 
 enum { SPAN = WINOGRAD_MAX_TILE + 2, MAX_WIDTH = 64 };
 
@@ -79,8 +79,8 @@ INLINE void points_board(const struct lanes_input *input, struct sizes s, float 
     }
 }
 
-/* The transpose of points_board, into dx: the tiles' 2 cells of overlap are added up. `first`: the row of tiles
- * writes what no row above it has written. */
+/* The transpose of points_board, into dx: the tiles' 2 cells of overlap are added up. `first`: the
+ * row of tiles writes what no row above it has written. */
 INLINE void points_back_row(const float *v, size_t v_point, size_t v_column, struct sizes s,
                             int top, bool first, bool add, float *dx)
 {
@@ -191,8 +191,8 @@ INLINE void outputs_tile(const float *m, size_t m_point, struct sizes s, int top
     }
 }
 
-/* Each position's mean over the cells and the sum of squares around it: two looks at what is in the nearest cache,
- * because one look loses the digits of a small variance beside a large mean. */
+/* Each position's mean over the cells and the sum of squares around it: two looks at what is in the
+ * nearest cache, because one look loses the digits of a small variance beside a large mean. */
 INLINE void moments_part(const float *x, int cells, float *means, float *squares)
 {
     vec sum = zero();

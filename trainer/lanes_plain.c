@@ -3,7 +3,6 @@
 #define KERNEL_NAME "plain"
 #define VECTOR      4
 #define ROWS        6
-#define DOTS        2
 
 #include <stdbool.h>
 

@@ -1,5 +1,5 @@
-/* The body of the three kernels; included by lanes_avx512.c, lanes_avx2.c and lanes_plain.c alone, which say for
- * what. Everything is written on GCC's vectors, so that one text serves all. */
+/* The body of the three kernels; included by lanes_avx512.c, lanes_avx2.c and lanes_plain.c alone,
+ * which say for what. Everything is written on GCC's vectors, so that one text serves all. */
 #include "trainer/lanes.h"
 
 enum { PARTS = LANES / VECTOR }; /* vectors a block of positions */
@@ -134,83 +134,146 @@ static void product(const float *u, size_t u_row, uint32_t rows, uint32_t n_k, c
     }
 }
 
-/* Lay pairs of vectors into each other, so that each has every second run of `distance` lanes, and add up. */
-INLINE void add_pairs(vec *x, int pairs, int distance)
+/* ---- the weights' gradient ---- */
+
+/* One round of a transposition: blocks of `distance` lanes change places between the vectors of
+ * each pair. */
+INLINE void swap_blocks(vec *x, int distance)
 {
-    ivec straight = {0};
-    ivec crossed = {0};
+    ivec low = {0};
+    ivec high = {0};
     UNROLL for (int lane = 0; lane < VECTOR; lane++)
     {
-        const int second = (lane & distance) != 0 ? VECTOR : 0;
-        straight[lane] = lane + second;
-        crossed[lane] = (lane ^ distance) + second;
+        low[lane] = (lane & distance) == 0 ? lane : (lane ^ distance) + VECTOR;
+        high[lane] = (lane & distance) == 0 ? (lane ^ distance) : lane + VECTOR;
     }
-    UNROLL for (int i = 0; i < pairs; i++)
+    UNROLL for (int i = 0; i < VECTOR; i++)
     {
-        x[i] = __builtin_shuffle(x[2 * i], x[2 * i + 1], straight) +
-               __builtin_shuffle(x[2 * i], x[2 * i + 1], crossed);
+        if ((i & distance) == 0) {
+            const vec a = x[i];
+            const vec b = x[i + distance];
+            x[i] = __builtin_shuffle(a, b, low);
+            x[i + distance] = __builtin_shuffle(a, b, high);
+        }
     }
 }
 
-/* The sums of the lanes of VECTOR vectors, as one vector; x is used up. */
-INLINE vec sums_of(vec *x)
+INLINE void transpose(vec *x)
 {
-    add_pairs(x, VECTOR / 2, 1);
-    add_pairs(x, VECTOR / 4, 2);
+    swap_blocks(x, 1);
+    swap_blocks(x, 2);
 #if VECTOR > 4
-    add_pairs(x, VECTOR / 8, 4);
+    swap_blocks(x, 4);
 #endif
 #if VECTOR > 8
-    add_pairs(x, VECTOR / 16, 8);
+    swap_blocks(x, 8);
 #endif
-    return x[0];
 }
 
-enum { FOUR = 4, GROUPS = FOUR * DOTS / VECTOR };
+enum {
+    GROUP = 2 * VECTOR, /* k's at a time */
+    GROUP_COLUMNS = 8,  /* columns at a time */
+};
+
+/* turned[column * 16 + lane][k] = v[column][k][lane], for `count` k's of a group; zeros for the
+ * others. */
+INLINE void turn(const float *v, size_t v_column, size_t v_k, uint32_t count, uint32_t columns,
+                 float (*turned)[GROUP])
+{
+    for (uint32_t column = 0; column < columns; column++) {
+        for (size_t k = 0; k < GROUP; k += VECTOR) {
+            for (size_t part = 0; part < PARTS; part++) {
+                const float *from = v + column * v_column + k * v_k + part * VECTOR;
+                float(*to)[GROUP] = turned + (size_t)column * LANES + part * VECTOR;
+                vec x[VECTOR];
+                if (k + VECTOR <= count) {
+                    UNROLL for (size_t i = 0; i < VECTOR; i++)
+                    {
+                        x[i] = load(from + i * v_k);
+                    }
+                } else {
+                    UNROLL for (size_t i = 0; i < VECTOR; i++)
+                    {
+                        x[i] = k + i < count ? load(from + i * v_k) : zero();
+                    }
+                }
+                transpose(x);
+                UNROLL for (size_t i = 0; i < VECTOR; i++)
+                {
+                    store(to[i] + k, x[i]);
+                }
+            }
+        }
+    }
+}
+
+/* Sums of some rows by two vectors of k's. */
+INLINE void correlate_rows(int rows, const float *m, size_t m_column, size_t m_row,
+                           const float (*turned)[GROUP], uint32_t columns, float *du, size_t du_row,
+                           bool add)
+{
+    vec sums[ROWS][2];
+    UNROLL for (int r = 0; r < rows; r++)
+    {
+        UNROLL for (int j = 0; j < 2; j++)
+        {
+            sums[r][j] = add ? load(du + (size_t)r * du_row + (size_t)j * VECTOR) : zero();
+        }
+    }
+    for (uint32_t column = 0; column < columns; column++) {
+        for (size_t lane = 0; lane < LANES; lane++) {
+            const vec x[2] = {load(*turned), load(*turned + VECTOR)};
+            turned++;
+            UNROLL for (int r = 0; r < rows; r++)
+            {
+                const float factor = m[(size_t)r * m_row + lane];
+                sums[r][0] += factor * x[0];
+                sums[r][1] += factor * x[1];
+            }
+        }
+        m += m_column;
+    }
+    UNROLL for (int r = 0; r < rows; r++)
+    {
+        UNROLL for (int j = 0; j < 2; j++)
+        {
+            store(du + (size_t)r * du_row + (size_t)j * VECTOR, sums[r][j]);
+        }
+    }
+}
+
+INLINE void correlate_group(const float *m, size_t m_column, size_t m_row, uint32_t rows,
+                            const float (*turned)[GROUP], uint32_t columns, float *du,
+                            size_t du_row, bool add)
+{
+    uint32_t row = 0;
+#define CORRELATE_AT_A_TIME(count)                                               \
+    for (; row + (count) <= rows; row += (count)) {                              \
+        correlate_rows(count, m + row * m_row, m_column, m_row, turned, columns, \
+                       du + row * du_row, du_row, add);                          \
+    }
+    CORRELATE_AT_A_TIME(ROWS)
+#if ROWS > 8
+    CORRELATE_AT_A_TIME(8)
+#endif
+    CORRELATE_AT_A_TIME(4)
+    CORRELATE_AT_A_TIME(2)
+    CORRELATE_AT_A_TIME(1)
+}
 
 static void correlate(const float *m, size_t m_column, size_t m_row, uint32_t rows, const float *v,
                       size_t v_column, size_t v_k, uint32_t n_k, uint32_t columns, float *du,
                       size_t du_row, bool add)
 {
-    for (uint32_t row = 0; row < rows; row += FOUR) {
-        for (uint32_t k = 0; k < n_k; k += DOTS) {
-            const float *a = m + row * m_row;
-            const float *b = v + k * v_k;
-            vec sums[FOUR * DOTS];
-            UNROLL for (int i = 0; i < FOUR * DOTS; i++)
-            {
-                sums[i] = zero();
-            }
-            for (uint32_t column = 0; column < columns; column++) {
-                for (size_t part = 0; part < PARTS; part++) {
-                    vec left[FOUR];
-                    UNROLL for (int r = 0; r < FOUR; r++)
-                    {
-                        left[r] = load(a + (size_t)r * m_row + part * VECTOR);
-                    }
-                    UNROLL for (int d = 0; d < DOTS; d++)
-                    {
-                        const vec right = load(b + (size_t)d * v_k + part * VECTOR);
-                        UNROLL for (int r = 0; r < FOUR; r++)
-                        {
-                            sums[r * DOTS + d] += left[r] * right;
-                        }
-                    }
-                }
-                a += m_column;
-                b += v_column;
-            }
-            float out[FOUR * DOTS] __attribute__((aligned(64)));
-            UNROLL for (int g = 0; g < GROUPS; g++)
-            {
-                store(out + (size_t)g * VECTOR, sums_of(sums + (size_t)g * VECTOR));
-            }
-            for (size_t r = 0; r < FOUR; r++) {
-                float *to = du + (row + r) * du_row + k;
-                for (size_t d = 0; d < DOTS; d++) {
-                    to[d] = add ? to[d] + out[r * DOTS + d] : out[r * DOTS + d];
-                }
-            }
+    float turned[GROUP_COLUMNS * LANES][GROUP] __attribute__((aligned(64)));
+
+    for (uint32_t column = 0; column < columns; column += GROUP_COLUMNS) {
+        const uint32_t now = columns - column < GROUP_COLUMNS ? columns - column : GROUP_COLUMNS;
+        for (uint32_t k = 0; k < n_k; k += GROUP) {
+            const uint32_t count = n_k - k < GROUP ? n_k - k : GROUP;
+            turn(v + column * v_column + k * v_k, v_column, v_k, count, now, turned);
+            correlate_group(m + column * m_column, m_column, m_row, rows,
+                            (const float(*)[GROUP])turned, now, du + k, du_row, add || column > 0);
         }
     }
 }

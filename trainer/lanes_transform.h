@@ -1,7 +1,8 @@
-/* Winograd's transforms of one vector of positions, there and back; included by lanes_template.h alone. Inner functions
- * are inlined with constant sizes, so that each size becomes straight code on registers. The points are 0, 1, -1, 2,
- * -2, infinity for tiles of 4; besides 1/2, -1/2 for those of 6; and 3/4 for those of 7 (trainer/net/winograd.c
- * has G). Each *_back is the transpose of its other. */
+/* Winograd's transforms of one vector of positions, there and back; included by lanes_template.h
+ * alone. Inner functions are inlined with constant sizes, so that each size becomes straight code
+ * on registers. The points are 0, 1, -1, 2, -2, infinity for tiles of 4; besides 1/2, -1/2 for
+ * those of 6; and 3/4 for those of 7 (trainer/net/winograd.c has G). Each *_back is the transpose
+ * of its other. */
 
 /* ---- in one direction: B^T d and its transpose B v; A^T m and A y ---- */
 
@@ -129,7 +130,8 @@ INLINE void outputs6_back(const vec *y, vec *ret)
     ret[7] = y[5];
 }
 
-/* For all points but a = 3/4, B^T d of F(7, 3) is that of F(6, 3) over the differences d[i + 1] - a d[i]. */
+/* For all points but a = 3/4, B^T d of F(7, 3) is that of F(6, 3) over the differences d[i + 1] - a
+ * d[i]. */
 #define EXTRA_POINT 0.75F
 
 INLINE void points7(const vec *d, vec *ret)

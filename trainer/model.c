@@ -141,17 +141,19 @@ static void value_layers(const struct model *model, const float *params, struct 
                             .bias = params + at(model, where->value_fc2_bias)};
 }
 
-/* Activations [value_filters][blocks][cells][16] to features [value_filters * cells][blocks][16], or back. */
+/* Activations [blocks][value_filters][cells][16] to features [value_filters * cells][blocks][16],
+ * or back. */
 static void copy_features(const struct model *model, const float *from, bool to_features,
                           float *ret)
 {
     const size_t cells = model->cells;
     const size_t blocks = lanes_blocks(model->n);
+    const size_t filters = model->arch.value_filters;
 
-    for (size_t f = 0; f < model->arch.value_filters; f++) {
+    for (size_t f = 0; f < filters; f++) {
         for (size_t block = 0; block < blocks; block++) {
             for (size_t cell = 0; cell < cells; cell++) {
-                const size_t activation = ((f * blocks + block) * cells + cell) * LANES;
+                const size_t activation = ((block * filters + f) * cells + cell) * LANES;
                 const size_t feature = ((f * cells + cell) * blocks + block) * LANES;
                 memcpy(ret + (to_features ? feature : activation),
                        from + (to_features ? activation : feature), LANES * sizeof(float));
@@ -236,8 +238,8 @@ void model_forward(struct model *model, const float *params, enum model_mode mod
 
 /* ---- the way back ---- */
 
-/* g: gradient of what the unit's batch norm gives (behind its relu, where `relu`), or of what a gate makes of
- * it. The unit's sums and products are those of batch norm's own gradient. */
+/* g: gradient of what the unit's batch norm gives (behind its relu, where `relu`), or of what a
+ * gate makes of it. The unit's sums and products are those of batch norm's own gradient. */
 static void unit_backward(struct model *model, const float *params, const struct place *place,
                           const struct conv_input *input, const struct unit *unit, const float *g,
                           bool relu, const struct batchnorm_gate *gate, float *gradient,

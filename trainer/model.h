@@ -1,7 +1,7 @@
-/* The net as a function that can be differentiated: forward over a whole batch with batch norm by the
- * batch's statistics (or by the stored ones), and back to a gradient that lies parallel to
- * net->params. Inputs and outputs lie as lanes.h says, [channels][blocks][cells][16]: cell of position i in
- * channel k at k * lanes_size(n, cells) + lanes_at(i, cells, cell). */
+/* The net as a function that can be differentiated: forward over a whole batch with batch norm by
+ * the batch's statistics (or by the stored ones), and back to a gradient that lies parallel to
+ * net->params. Inputs and outputs lie as lanes.h says, [blocks][channels][cells][16]; lanes_at()
+ * finds a number. */
 #ifndef TRAINER_MODEL_H
 #define TRAINER_MODEL_H
 
@@ -23,11 +23,12 @@ enum model_mode {
 struct model *model_create(const struct net_arch *arch, uint32_t max_batch, struct crew *crew);
 void model_destroy(struct model *model); /* NULL is allowed */
 
-/* planes: the batch's input, from activation_create(n_planes, ...), unchanged until model_backward() is done. */
+/* planes: the batch's input, from activation_create(n_planes, ...), unchanged until
+ * model_backward() is done. */
 void model_forward(struct model *model, const float *params, enum model_mode mode,
                    const float *planes, uint32_t n);
-/* The outputs of the last forward: logits by policy plane, and the value head's [3 or 1][lanes_size(n, 1)]
- * before softmax or tanh. */
+/* The outputs of the last forward: logits by policy plane, and the value head's [3 or
+ * 1][lanes_size(n, 1)] before softmax or tanh. */
 const float *model_policy(const struct model *model);
 const float *model_value(const struct model *model);
 

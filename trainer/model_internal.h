@@ -11,7 +11,7 @@
 
 /* A convolution with batch norm behind it. Numbers by position are [channels][positions]. */
 struct unit {
-    float *sum;             /* what the convolution gives, [channels][blocks][cells][16] */
+    float *sum;             /* what the convolution gives, [blocks][channels][cells][16] */
     float *means, *squares; /* of its positions */
     float *scale, *shift;   /* batch norm, [channels] */
     float *sums, *products; /* of the gradient behind batch norm */
@@ -47,7 +47,7 @@ struct model {
 
     float *dfeatures, *dhidden, *dvalue_out;
     float *a, *b, *c;       /* a unit's gradient, by position: see conv_gradient */
-    float *dtrunk, *dinner; /* [filters][blocks][cells][16] */
+    float *dtrunk, *dinner; /* [blocks][filters][cells][16] */
     float **owned;          /* every buffer above */
     uint32_t n_owned, room_owned;
     bool no_memory;

@@ -17,7 +17,7 @@ static float *take(struct model *model, size_t count)
 
 static float *take_activation(struct model *model, uint32_t channels)
 {
-    return take(model, (channels + 3) / 4 * 4 * lanes_size(model->max_batch, model->cells));
+    return take(model, channels * lanes_size(model->max_batch, model->cells));
 }
 
 /* Numbers by channel and position. */
@@ -41,8 +41,6 @@ static void take_unit(struct model *model, struct unit *unit, uint32_t channels)
 static void take_ending(struct model *model, struct squeeze_state *state, const struct unit *unit,
                         uint32_t channels, uint32_t squeeze)
 {
-    state->a = take_numbers(model, channels);
-    state->c = take_numbers(model, channels);
     state->sums = unit->sums;
     state->products = unit->products;
     if (squeeze > 0) {

@@ -51,26 +51,24 @@ static void pool_all(const struct squeeze_shape *shape, const struct squeeze_inp
     }
 }
 
-/* a and c of one channel. */
-static void factors(const struct job *job, size_t channel)
+/* y = relu(a x + c + skip): a and c of a channel's block, whose numbers by position begin at `at`. */
+static void factors(const struct job *job, size_t channel, size_t at, float a[LANES],
+                    float c[LANES])
 {
     const struct squeeze_shape *shape = job->shape;
-    const size_t positions = positions_of(shape);
     const float scale = job->input->scale[channel];
     const float shift = job->input->shift[channel];
-    float *a = job->state->a + channel * positions;
-    float *c = job->state->c + channel * positions;
 
     if (shape->squeeze == 0) {
-        for (size_t i = 0; i < positions; i++) {
+        for (size_t i = 0; i < LANES; i++) {
             a[i] = scale;
             c[i] = shift;
         }
         return;
     }
-    const float *gate = job->state->gates + channel * positions;
-    const float *add = gate + shape->channels * positions;
-    for (size_t i = 0; i < positions; i++) {
+    const float *gate = job->state->gates + at;
+    const float *add = gate + shape->channels * positions_of(shape);
+    for (size_t i = 0; i < LANES; i++) {
         a[i] = scale * gate[i];
         c[i] = shift * gate[i] + add[i];
     }
@@ -79,20 +77,21 @@ static void factors(const struct job *job, size_t channel)
 static void forward_task(void *context, uint32_t worker, uint32_t n_workers)
 {
     const struct job *job = context;
+    const size_t channels = job->shape->channels;
     const size_t cells = job->shape->count.cells;
     const size_t blocks = lanes_blocks(job->shape->count.n);
+    float a[LANES] __attribute__((aligned(64)));
+    float c[LANES] __attribute__((aligned(64)));
     size_t first;
     size_t end;
 
-    crew_share(job->shape->channels, worker, n_workers, &first, &end);
-    for (size_t channel = first; channel < end; channel++) {
-        factors(job, channel);
-        for (size_t i = channel * blocks; i < (channel + 1) * blocks; i++) {
-            const size_t at = i * cells * LANES;
-            job->kernel->finish(job->input->x + at, job->skip == NULL ? NULL : job->skip + at,
-                                job->state->a + i * LANES, job->state->c + i * LANES,
-                                (uint32_t)cells, job->out + at);
-        }
+    crew_share(blocks * channels, worker, n_workers, &first, &end);
+    for (size_t i = first; i < end; i++) { /* as the blocks' channels lie */
+        const size_t channel = i % channels;
+        const size_t at = i * cells * LANES;
+        factors(job, channel, (channel * blocks + i / channels) * LANES, a, c);
+        job->kernel->finish(job->input->x + at, job->skip == NULL ? NULL : job->skip + at, a, c,
+                            (uint32_t)cells, job->out + at);
     }
 }
 
@@ -124,21 +123,25 @@ void squeeze_forward(struct crew *crew, const struct lanes_kernel *kernel,
 static void sums_task(void *context, uint32_t worker, uint32_t n_workers)
 {
     const struct job *job = context;
+    const size_t channels = job->shape->channels;
     const size_t cells = job->shape->count.cells;
     const size_t blocks = lanes_blocks(job->shape->count.n);
     size_t first;
     size_t end;
 
-    crew_share(job->shape->channels * blocks, worker, n_workers, &first, &end);
+    crew_share(blocks * channels, worker, n_workers, &first, &end);
     for (size_t i = first; i < end; i++) {
+        const size_t channel = i % channels;
         const size_t at = i * cells * LANES;
-        job->kernel->finish_back(job->input->x + at, job->y + at, job->input->mean[i / blocks],
-                                 (uint32_t)cells, job->dy + at, job->state->sums + i * LANES,
-                                 job->state->products + i * LANES);
+        const size_t position = (channel * blocks + i / channels) * LANES;
+        job->kernel->finish_back(job->input->x + at, job->y + at, job->input->mean[channel],
+                                 (uint32_t)cells, job->dy + at, job->state->sums + position,
+                                 job->state->products + position);
     }
 }
 
-/* sums and products come in as those of dy and dy (x - mean): the gradient of g's sum is dy z, that of b is dy. */
+/* sums and products come in as those of dy and dy (x - mean): the gradient of g's sum is dy z, that
+ * of b is dy. */
 static void gate_gradients(const struct job *job)
 {
     const struct squeeze_shape *shape = job->shape;

@@ -1,9 +1,9 @@
-/* The end of a block: batch norm, squeeze-excitation and the skip connection (Hu et al. 2018, in lc0's form). With
- * z = scale x + shift, which batch norm makes of the block's last convolution x,
+/* The end of a block: batch norm, squeeze-excitation and the skip connection (Hu et al. 2018, in
+ * lc0's form). With z = scale x + shift, which batch norm makes of the block's last convolution x,
  *     pool = mean of z over the cells,  t = relu(W1 pool + b1),  (g, b) = W2 t + b2
  *     y = relu(sigmoid(g) z + b + skip)
- * squeeze 0: no excitation, y = relu(z + skip); skip may be NULL then. Activations as in lanes.h; numbers by
- * channel and position are [channels][positions of whole blocks]. */
+ * squeeze 0: no excitation, y = relu(z + skip); skip may be NULL then. Activations as in lanes.h;
+ * numbers by channel and position are [channels][positions of whole blocks]. */
 #ifndef TRAINER_SQUEEZE_H
 #define TRAINER_SQUEEZE_H
 
@@ -35,7 +35,8 @@ struct squeeze_input {
     const float *beta;          /* [channels]: batch norm's, = scale mean + shift */
 };
 
-/* What the way back needs of the way there; and its scratch. Without excitation only a, c, sums and products. */
+/* What the way back needs of the way there; and its scratch. Without excitation only sums and
+ * products. */
 struct squeeze_state {
     float *pool;            /* [channels][positions] */
     float *t;               /* [squeeze][positions] */
@@ -43,7 +44,6 @@ struct squeeze_state {
     float *dgates;          /* [2 channels][positions] */
     float *dt;              /* [squeeze][positions] */
     float *dpool;           /* [channels][positions] */
-    float *a, *c;           /* [channels][positions]: y = relu(a x + c + skip) */
     float *sums, *products; /* [channels][positions]: of z's gradient, for batchnorm_backward */
 };
 
@@ -51,8 +51,9 @@ void squeeze_forward(struct crew *crew, const struct lanes_kernel *kernel,
                      const struct squeeze_shape *shape, const struct squeeze_weights *weights,
                      const struct squeeze_input *input, const float *skip,
                      const struct squeeze_state *state, float *ret_y);
-/* dy comes in as the gradient of y and goes out as that of skip. z has the gradient gate dy + dpool / cells with
- * *ret_gate (its pointers are NULL without excitation); state->sums and products are of that. */
+/* dy comes in as the gradient of y and goes out as that of skip. z has the gradient gate dy + dpool
+ * / cells with *ret_gate (its pointers are NULL without excitation); state->sums and products are
+ * of that. */
 void squeeze_backward(struct crew *crew, const struct lanes_kernel *kernel,
                       const struct squeeze_shape *shape, const struct squeeze_weights *weights,
                       const struct squeeze_input *input, const float *y,

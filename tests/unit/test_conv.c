@@ -1,7 +1,8 @@
-/* Convolutions of a training step on each kernel that this processor can run: forward and all that comes with the way
- * back against the definition in double, one number at a time; and the gradient against finite differences of
- * the forward. Winograd's transforms lose digits: over all that is compared here, the errors' root mean square is
- * 2e-6 of the numbers' with F(4, 3) and 2e-5 with F(7, 3), the largest error ten times that. */
+/* Convolutions of a training step on each kernel that this processor can run: forward and all that
+ * comes with the way back against the definition in double, one number at a time; and the gradient
+ * against finite differences of the forward. Winograd's transforms lose digits: over all that is
+ * compared here, the errors' root mean square is 2e-6 of the numbers' with F(4, 3) and 2e-5 with
+ * F(7, 3), the largest error ten times that. */
 #include "mcts/random.h"
 #include "trainer/buffer.h"
 #include "trainer/conv.h"
@@ -52,15 +53,28 @@ static float *noise(size_t n, uint64_t from)
 /* Noise for the positions of the batch alone. */
 static float *noise_by_position(uint32_t channels, uint32_t n, size_t cells, uint64_t from)
 {
-    const size_t size = lanes_size(n, cells);
     float *buffer = activation_create(channels, n, cells);
     ck_assert_ptr_nonnull(buffer);
     for (size_t k = 0; k < channels; k++) {
         for (uint32_t i = 0; i < n; i++) {
             for (size_t cell = 0; cell < cells; cell++) {
-                buffer[k * size + lanes_at(i, cells, cell)] =
+                buffer[lanes_at(channels, cells, i, k, cell)] =
                     (float)random_normal(SEED, 1, RANDOM_TEST, from + (k * n + i) * cells + cell);
             }
+        }
+    }
+    return buffer;
+}
+
+/* The same for numbers that a position has one of. */
+static float *noise_of_positions(uint32_t channels, uint32_t n, uint64_t from)
+{
+    float *buffer = activation_create(channels, n, 1);
+    ck_assert_ptr_nonnull(buffer);
+    for (size_t k = 0; k < channels; k++) {
+        for (uint32_t i = 0; i < n; i++) {
+            buffer[k * lanes_size(n, 1) + i] =
+                (float)random_normal(SEED, 2, RANDOM_TEST, from + k * n + i);
         }
     }
     return buffer;
@@ -87,9 +101,9 @@ static struct conv begin(const struct lanes_kernel *kernel, struct board board,
     c.scale = noise(shape.in, 300);
     c.shift = noise(shape.in, 400);
     c.g = noise_by_position(shape.out, n, cells, 500000);
-    c.a = noise_by_position(shape.out, n, 1, 600000);
-    c.b = noise_by_position(shape.out, n, 1, 610000);
-    c.c = noise_by_position(shape.out, n, 1, 620000);
+    c.a = noise_of_positions(shape.out, n, 600000);
+    c.b = noise_of_positions(shape.out, n, 610000);
+    c.c = noise_of_positions(shape.out, n, 620000);
     c.out_scale = noise(shape.out, 500);
     c.out_shift = noise(shape.out, 600);
     c.dw = buffer_create(c.n_weights);
@@ -141,20 +155,24 @@ static void backward(struct conv *c, bool add)
 
 /* ---- the definition ---- */
 
-static size_t at(const struct conv *c, size_t channel, uint32_t i, size_t cell)
+static size_t in_at(const struct conv *c, size_t channel, uint32_t i, size_t cell)
 {
-    return channel * lanes_size(c->n, c->cells) + lanes_at(i, c->cells, cell);
+    return lanes_at(c->shape.in, c->cells, i, channel, cell);
+}
+static size_t out_at(const struct conv *c, size_t channel, uint32_t i, size_t cell)
+{
+    return lanes_at(c->shape.out, c->cells, i, channel, cell);
 }
 
 static double input_at(const struct conv *c, size_t channel, uint32_t i, size_t cell)
 {
-    const double x = (double)c->x[at(c, channel, i, cell)];
+    const double x = (double)c->x[in_at(c, channel, i, cell)];
     return c->norm ? fmax(0.0, (double)c->scale[channel] * x + (double)c->shift[channel]) : x;
 }
 
 static double gradient_at(const struct conv *c, size_t channel, uint32_t i, size_t cell)
 {
-    const size_t place = at(c, channel, i, cell);
+    const size_t place = out_at(c, channel, i, cell);
     const size_t position = channel * lanes_size(c->n, 1) + i;
     const double g = (double)c->g[place];
     const double y = (double)c->y[place];
@@ -205,11 +223,11 @@ static struct reference define(const struct conv *c, bool back)
                             const double x = input_at(c, in, i, (size_t)from);
                             sum += (double)c->w[w] * x;
                             ref.dw[w] += gradient * x;
-                            ref.dx[at(c, in, i, (size_t)from)] += gradient * (double)c->w[w];
+                            ref.dx[in_at(c, in, i, (size_t)from)] += gradient * (double)c->w[w];
                         }
                     }
                 }
-                ref.y[at(c, f, i, cell)] = sum;
+                ref.y[out_at(c, f, i, cell)] = sum;
             }
         }
     }
@@ -259,10 +277,10 @@ static void check_moments(const struct conv *c, const char *what)
             double mean = 0.0;
             double squares = 0.0;
             for (size_t cell = 0; cell < c->cells; cell++) {
-                mean += (double)c->y[at(c, f, i, cell)] / (double)c->cells;
+                mean += (double)c->y[out_at(c, f, i, cell)] / (double)c->cells;
             }
             for (size_t cell = 0; cell < c->cells; cell++) {
-                squares += pow((double)c->y[at(c, f, i, cell)] - mean, 2.0);
+                squares += pow((double)c->y[out_at(c, f, i, cell)] - mean, 2.0);
             }
             ck_assert_msg(fabs((double)c->means[position] - mean) <= 1e-5 * fmax(1.0, fabs(mean)),
                           "%s: mean", what);
@@ -282,9 +300,9 @@ static void check_sums(const struct conv *c, const char *what)
             double product = 0.0;
             double most = 1.0;
             for (size_t cell = 0; cell < c->cells; cell++) {
-                const double x = (double)c->x[at(c, in, i, cell)];
+                const double x = (double)c->x[in_at(c, in, i, cell)];
                 if ((double)c->scale[in] * x + (double)c->shift[in] > 0.0) {
-                    const double g = (double)c->dx[at(c, in, i, cell)];
+                    const double g = (double)c->dx[in_at(c, in, i, cell)];
                     sum += g;
                     product += g * (x - (double)c->pivot[in]);
                     most += fabs(g) * (1.0 + fabs(x - (double)c->pivot[in]));
@@ -316,7 +334,7 @@ static void check_backward(struct conv *c, const char *kernel)
          k++) { /* nothing may reach the positions that fill the last block */
         for (uint32_t i = c->n; i < lanes_size(c->n, 1); i++) {
             for (size_t cell = 0; cell < c->cells; cell++) {
-                ck_assert_float_eq(c->dx[at(c, k, i, cell)], 0.0F);
+                ck_assert_float_eq(c->dx[in_at(c, k, i, cell)], 0.0F);
             }
         }
     }
@@ -328,7 +346,7 @@ static void check_backward(struct conv *c, const char *kernel)
         for (size_t f = 0; f < c->shape.out; f++) {
             for (uint32_t i = 0; i < c->n; i++) {
                 for (size_t cell = 0; cell < c->cells; cell++) {
-                    dbias[f] += (double)c->g[at(c, f, i, cell)];
+                    dbias[f] += (double)c->g[out_at(c, f, i, cell)];
                 }
             }
         }
@@ -404,8 +422,8 @@ static double loss_of(struct conv *c)
     return loss;
 }
 
-/* The loss is a fixed random combination of the outputs, summed in double. It is linear in each variable, so the step
- * may be as large as to stand out from F(7, 3)'s errors. */
+/* The loss is a fixed random combination of the outputs, summed in double. It is linear in each
+ * variable, so the step may be as large as to stand out from F(7, 3)'s errors. */
 static void check_variable(struct conv *c, const char *name, float *variable, size_t n,
                            const float *gradient)
 {

@@ -80,7 +80,7 @@ static void check_batch(struct source *source, uint64_t index, const struct batc
         ck_assert_mem_eq(batch->samples[i].state, wanted.samples[i].state,
                          wanted.game->state_bytes);
         for (size_t k = 0; k < (size_t)3 * 42; k++) {
-            const size_t at = k / 42 * lanes_size(n, 42) + lanes_at(i, 42, k % 42);
+            const size_t at = lanes_at(3, 42, i, k / 42, k % 42);
             ck_assert_float_eq(planes[at], wanted_planes[at]);
         }
     }

@@ -75,10 +75,10 @@ static size_t cells_of(const struct net_arch *arch)
     return (size_t)arch->height * arch->width;
 }
 
-/* Where a model keeps a number of position i. */
-static size_t place(const struct net_arch *arch, uint32_t n, size_t plane, uint32_t i, size_t cell)
+/* Where a model keeps a logit of position i. */
+static size_t logit(const struct net_arch *arch, size_t plane, uint32_t i, size_t cell)
 {
-    return plane * lanes_size(n, cells_of(arch)) + lanes_at(i, cells_of(arch), cell);
+    return lanes_at(arch->policy_planes, cells_of(arch), i, plane, cell);
 }
 
 static float *random_planes(const struct net_arch *arch, uint32_t n)
@@ -88,7 +88,8 @@ static float *random_planes(const struct net_arch *arch, uint32_t n)
     for (size_t p = 0; p < arch->n_planes; p++) {
         for (uint32_t i = 0; i < n; i++) {
             for (size_t cell = 0; cell < cells_of(arch); cell++) {
-                planes[place(arch, n, p, i, cell)] = normal((p * n + i) * cells_of(arch) + cell);
+                planes[lanes_at(arch->n_planes, cells_of(arch), i, p, cell)] =
+                    normal((p * n + i) * cells_of(arch) + cell);
             }
         }
     }
@@ -103,8 +104,8 @@ static double total_loss(struct model *model, const struct net_arch *arch, uint3
     double loss = 0.0;
 
     for (uint32_t i = 0; i < n; i++) {
-        const size_t offsets[4] = {place(arch, n, 0, i, i % 5), place(arch, n, 0, i, 7),
-                                   place(arch, n, 1, i, 3), place(arch, n, 1, i, 9)};
+        const size_t offsets[4] = {logit(arch, 0, i, i % 5), logit(arch, 0, i, 7),
+                                   logit(arch, 1, i, 3), logit(arch, 1, i, 9)};
         const float target[4] = {0.1F, 0.2F, 0.3F, 0.4F};
         const struct wdl value = wdl_from_qd((float)(i % 6) / 10.0F - 0.2F, 0.25F);
         loss += loss_policy(model_policy(model), 4, offsets, target, 1.0F,
@@ -251,7 +252,7 @@ static void check_paths(uint32_t height, uint32_t width, uint32_t se, enum net_v
         for (size_t p = 0; p < arch.n_planes; p++) {
             for (size_t c = 0; c < cells; c++) {
                 planes[(i * arch.n_planes + p) * cells + c] =
-                    batch[place(&arch, POSITIONS, p, i, c)];
+                    batch[lanes_at(arch.n_planes, cells, i, p, c)];
             }
         }
     }
@@ -261,8 +262,8 @@ static void check_paths(uint32_t height, uint32_t width, uint32_t se, enum net_v
         for (size_t p = 0; p < arch.policy_planes; p++) {
             for (size_t c = 0; c < cells; c++) {
                 const float played = policy[(i * arch.policy_planes + p) * cells + c];
-                ck_assert_float_eq_tol(model_policy(model)[place(&arch, POSITIONS, p, i, c)],
-                                       played, tolerance * fmaxf(1.0F, fabsf(played)));
+                ck_assert_float_eq_tol(model_policy(model)[logit(&arch, p, i, c)], played,
+                                       tolerance * fmaxf(1.0F, fabsf(played)));
             }
         }
         double total = 0.0;

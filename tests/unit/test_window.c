@@ -221,7 +221,6 @@ static void check_batch(const struct window *window, const struct window_row *co
 {
     const struct game *game = window->params.game;
     const size_t cells = (size_t)game->height * game->width;
-    const size_t channel = lanes_size(n, cells);
     struct batch batch;
     float *planes = activation_create(game->n_planes, n, cells);
     ck_assert_ptr_nonnull(planes);
@@ -240,7 +239,7 @@ static void check_batch(const struct window *window, const struct window_row *co
         game->planes(&shown, wanted);
         for (size_t p = 0; p < game->n_planes; p++) {
             for (size_t cell = 0; cell < cells; cell++) {
-                ck_assert_float_eq(planes[p * channel + lanes_at(i, cells, cell)],
+                ck_assert_float_eq(planes[lanes_at(game->n_planes, cells, i, p, cell)],
                                    wanted[p * cells + cell]);
             }
         }
@@ -255,7 +254,7 @@ static void check_batch(const struct window *window, const struct window_row *co
             }
             ck_assert_float_eq(sample->policy[j], share);
             uint32_t index = game->policy_index(&shown, sample->legal[j]);
-            ck_assert_uint_eq(sample->offsets[j], lanes_at(i, cells, index));
+            ck_assert_uint_eq(sample->offsets[j], lanes_at(1, cells, i, 0, index));
         }
     }
     batch_finish(&batch);
