@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const double MAX_TEMPERATURE = 100; /* of a teacher, as in the configuration */
+
 static json_t *number(double value)
 {
     return isfinite(value) ? json_real(value) : json_null();
@@ -164,6 +166,11 @@ static bool copy_text(char *ret, size_t size, const char *text)
     return n >= 0 && (size_t)n < size;
 }
 
+static bool is_share(double value)
+{
+    return value >= 0 && value <= 1;
+}
+
 static int parse_root(json_t *root, struct train_job_file *file, json_error_t *why)
 {
     struct train_job *job = &file->job;
@@ -198,7 +205,9 @@ static int parse_root(json_t *root, struct train_job_file *file, json_error_t *w
     }
     teacher = json_string_value(json_object_get(json_object_get(root, "teacher"), "file"));
     int kind = q_kind_parse(q);
-    if (kind < 0 || generation < 0 || generation > UINT32_MAX ||
+    if (kind < 0 || generation < 0 || generation > UINT32_MAX || !is_share(q_ratio) ||
+        !is_share(lambda) || !is_share(teacher_value) || !is_share(teacher_policy) ||
+        !(temperature > 0 && temperature <= MAX_TEMPERATURE) ||
         !copy_text(file->line, sizeof(file->line), line) ||
         !copy_text(file->parent_file, sizeof(file->parent_file), parent) ||
         !copy_text(file->teacher_file, sizeof(file->teacher_file), teacher ? teacher : "")) {

@@ -100,7 +100,11 @@ START_TEST(job_with_a_value_out_of_range_is_refused)
                                              {"\"optimizer\":\"sgd\"", "\"optimizer\":\"x\""},
                                              {"\"q\":\"greedy\"", "\"q\":\"mean\""},
                                              {"\"generation\":12", "\"generation\":-1"},
-                                             {"\"generation\":12", "\"generation\":\"\""}};
+                                             {"\"generation\":12", "\"generation\":\"\""},
+                                             {"\"q_ratio\":0.3", "\"q_ratio\":1.3"},
+                                             {"\"lambda\":0.9", "\"lambda\":-0.9"},
+                                             {"\"temperature\":1.3", "\"temperature\":0"},
+                                             {"\"temperature\":1.3", "\"temperature\":3e77"}};
     struct train_job job = usual();
     char *json = train_job_json(&job);
     for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
