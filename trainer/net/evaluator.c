@@ -113,7 +113,8 @@ int evaluator_create(const struct game *game, const struct net *net, uint32_t ma
                      struct evaluator **ret, struct error *err)
 {
     const struct kernel *kernel = NULL;
-    struct evaluator *evaluator = NULL;
+    struct evaluator *checked = NULL;
+    struct evaluator *exact = NULL;
     int r = kernel_choose(&kernel, err);
     if (r < 0) {
         return r;
@@ -121,17 +122,17 @@ int evaluator_create(const struct game *game, const struct net *net, uint32_t ma
     if (kernel->precision == KERNEL_FP32) {
         return evaluator_create_on(kernel, game, net, max_batch, ret, err);
     }
-    r = create_checked(kernel, game, net, max_batch, &evaluator, err);
-    if (r == 0 && !evaluator->precision.passed) {
-        struct precision_report precision = evaluator->precision;
-        evaluator_destroy(evaluator);
-        r = evaluator_create_on(kernel_in_fp32(kernel), game, net, max_batch, &evaluator, err);
-        if (r == 0) {
-            evaluator->precision = precision;
+    r = create_checked(kernel, game, net, max_batch, &checked, err);
+    if (checked != NULL && !checked->precision.passed) {
+        r = evaluator_create_on(kernel_in_fp32(kernel), game, net, max_batch, &exact, err);
+        if (exact != NULL) {
+            exact->precision = checked->precision;
         }
+        evaluator_destroy(checked);
+        checked = exact;
     }
     if (r == 0) {
-        *ret = evaluator;
+        *ret = checked;
     }
     return r;
 }

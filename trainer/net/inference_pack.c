@@ -137,7 +137,8 @@ static void place_buffers(struct inference *inf, struct arena *arena)
 
 size_t inference_place(struct inference *inf, float *memory)
 {
-    struct arena arena = {.base = memory};
+    struct arena arena = {0};
+    arena.base = memory;
     place_layers(inf, &arena);
     place_buffers(inf, &arena);
     return arena.used;

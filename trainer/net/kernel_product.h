@@ -108,6 +108,8 @@ INLINE void product_any(const float *v, size_t v_block, uint32_t n_rows, const f
     case 3:
         product_all(v, v_block, n_rows, u, n_in, m, KERNEL_ROWS_3, 3, pairs);
         break;
+#endif
+#if KERNEL_VECTORS > 3
     case 4:
         product_all(v, v_block, n_rows, u, n_in, m, KERNEL_ROWS_4, 4, pairs);
         break;
