@@ -1,5 +1,6 @@
 /* bench: how fast this host is at what a run needs, and which settings that suggests. */
 #include "daemon/config/config.h"
+#include "daemon/qzctl/bench_training.h"
 #include "daemon/qzctl/qzctl_search.h"
 #include "daemon/slots.h"
 
@@ -17,7 +18,8 @@
 enum bench_option { OPTION_NET = 1, OPTION_CONFIG, OPTION_SECONDS };
 
 /* Shares of --seconds. */
-static const double SHARE_EVALUATIONS = 0.35, SHARE_SELFPLAY = 0.35, SHARE_STORE = 0.05;
+static const double SHARE_EVALUATIONS = 0.35, SHARE_SELFPLAY = 0.35, SHARE_STORE = 0.05,
+                    SHARE_GAMES = 0.05, SHARE_TRAINING = 0.2;
 
 static const uint32_t games_tried[] = {4, 8, 16, 32, 64};
 enum { N_GAMES = sizeof(games_tried) / sizeof(games_tried[0]) };
@@ -248,13 +250,57 @@ static int measure_selfplay(struct bench *bench)
     return QZCTL_OK;
 }
 
+/* One thread, then doubled up to all cores. */
+static int measure_threads(struct bench *bench, struct bench_training *training)
+{
+    const uint32_t slots = slots_count();
+    struct error err = {""};
+    uint32_t n = 1;
+
+    for (uint32_t threads = 1; threads < slots; threads *= 2) {
+        n++;
+    }
+    for (uint32_t threads = 1;; threads = threads * 2 < slots ? threads * 2 : slots) {
+        double rate = 0;
+        if (bench_training_run(training, threads, SHARE_TRAINING * bench->seconds / n, &rate,
+                               &err) < 0) {
+            return qzctl_fail("%s", err.text);
+        }
+        json_t *figure = add_figure(bench, "training samples", rate, "/s");
+        (void)json_object_set_new(figure, "threads", json_integer(threads));
+        json_decref(figure);
+        if (threads == slots) {
+            return QZCTL_OK;
+        }
+    }
+}
+
+/* Where the files are that are written meanwhile: on the disk of the run, if there is one. */
+static const char *folder_of(const struct bench *bench)
+{
+    return has_store(bench->qzctl) ? bench->qzctl->state_dir : ".";
+}
+
+static int measure_training(struct bench *bench)
+{
+    struct bench_training *training = NULL;
+    struct error err = {""};
+
+    if (bench_training_create(folder_of(bench), bench->net.game, bench->net.net, &bench->config,
+                              SHARE_GAMES * bench->seconds, &training, &err) < 0) {
+        return qzctl_fail("%s", err.text);
+    }
+    int r = measure_threads(bench, training);
+    bench_training_destroy(training);
+    return r;
+}
+
 static int measure_store(struct bench *bench)
 {
     struct store_speed speed = {0};
     struct error err = {""};
-    const char *folder = has_store(bench->qzctl) ? bench->qzctl->state_dir : ".";
 
-    if (store_measure(folder, SHARE_STORE * bench->seconds, &speed, &err) < 0) {
+    if (store_measure(folder_of(bench), SHARE_STORE * bench->seconds, &speed, &err) < 0) {
         return qzctl_fail("%s", err.text);
     }
     json_decref(add_figure(bench, "commits of one position", speed.commits, "/s"));
@@ -281,7 +327,8 @@ static void with_text(const json_t *figure, char *ret, size_t size)
     } else if (games != NULL) {
         (void)snprintf(ret, size, "%lld games a worker", json_integer_value(games));
     } else if (threads != NULL) {
-        (void)snprintf(ret, size, "%lld thread(s)", json_integer_value(threads));
+        (void)snprintf(ret, size, "%lld thread%s", json_integer_value(threads),
+                       json_integer_value(threads) == 1 ? "" : "s");
     }
 }
 
@@ -317,7 +364,8 @@ static int print_text(const struct bench *bench)
     char *arch = net_arch_json(&bench->net.net->arch);
     struct table *table = table_create();
 
-    printf("net %s\nrates are per second of one thread's processor time\n\n",
+    printf("net %s\nrates are per second of one thread's processor time; of trainings and the "
+           "store per second\n\n",
            arch != NULL ? arch : "");
     free(arch);
     if (table != NULL) {
@@ -362,6 +410,7 @@ static int measure(struct bench *bench)
     int r = measure_evaluations(bench);
 
     r = r != QZCTL_OK ? r : measure_selfplay(bench);
+    r = r != QZCTL_OK ? r : measure_training(bench);
     return r != QZCTL_OK ? r : measure_store(bench);
 }
 
@@ -412,7 +461,7 @@ static int run_bench(struct qzctl *qzctl, const struct qzctl_command *command, i
 const struct qzctl_command qzctl_bench = {
     "bench",
     "",
-    "measure this host: evaluations, self-play, store",
+    "measure this host: evaluations, self-play, training, store",
     "  --net FILE|ID        the net to measure with, as in analyse (default: the current one)\n"
     "  --config FILE        a new net of this configuration's shape, and its settings\n"
     "  --seconds S          for all of it (default 120)\n"

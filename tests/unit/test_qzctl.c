@@ -323,6 +323,7 @@ START_TEST(bench_measures_what_runs_here_and_leaves_nothing_behind)
     unsigned evaluations = 0;
     unsigned positions = 0;
     unsigned store = 0;
+    unsigned trainings = 0;
     size_t i;
     json_array_foreach(json_object_get(answer, "figures"), i, figure)
     {
@@ -332,10 +333,12 @@ START_TEST(bench_measures_what_runs_here_and_leaves_nothing_behind)
         evaluations += strcmp(what, "evaluations") == 0 ? 1 : 0;
         positions += strcmp(what, "self-play positions") == 0 ? 1 : 0;
         store += strstr(what, "of one position") != NULL ? 1 : 0;
+        trainings += strcmp(what, "training samples") == 0 ? 1 : 0;
     }
     ck_assert_uint_ge(evaluations, 5); /* the plain kernel runs everywhere, five batches */
     ck_assert_uint_ge(positions, 3);
     ck_assert_uint_eq(store, 1);
+    ck_assert_uint_ge(trainings, 1);
     json_decref(answer);
     ck_run(0, "bench --seconds 1 --config %s", config);
     ck_says("plain fp32, batch 64");
