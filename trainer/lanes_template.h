@@ -136,6 +136,22 @@ static void product(const float *u, size_t u_row, uint32_t rows, uint32_t n_k, c
 
 /* ---- the weights' gradient ---- */
 
+/* Lane i of the result is lane index[i] of a and b side by side. clang has no such builtin; of constants it makes the
+ * same instruction. */
+INLINE vec shuffle(vec a, vec b, ivec index)
+{
+#ifdef __clang__
+    vec ret;
+    UNROLL for (int lane = 0; lane < VECTOR; lane++)
+    {
+        ret[lane] = index[lane] < VECTOR ? a[index[lane]] : b[index[lane] - VECTOR];
+    }
+    return ret;
+#else
+    return __builtin_shuffle(a, b, index);
+#endif
+}
+
 /* One round of a transposition: blocks of `distance` lanes change places between the vectors of
  * each pair. */
 INLINE void swap_blocks(vec *x, int distance)
@@ -152,8 +168,8 @@ INLINE void swap_blocks(vec *x, int distance)
         if ((i & distance) == 0) {
             const vec a = x[i];
             const vec b = x[i + distance];
-            x[i] = __builtin_shuffle(a, b, low);
-            x[i + distance] = __builtin_shuffle(a, b, high);
+            x[i] = shuffle(a, b, low);
+            x[i + distance] = shuffle(a, b, high);
         }
     }
 }

@@ -102,7 +102,8 @@ def no_noise():
         # Mended, it is said once; the rest is up to the games. The search that judges the noise is the newest one.
         daemon.change_config(search={"noise": {"share": 0.25}, "temperature": {"start": 1, "floor": 0.2}})
         daemon.qzctl("reload")
-        wait_until(lambda: events(daemon, "exploration is green again"), 60, "exploration to be green again", every=0.5)
+        wait_until(lambda: events(daemon, "exploration is green again"), 1200 if LONG else 60, "exploration to be green again",
+                   every=0.5)
 
 
 def samples_50():
