@@ -14,9 +14,7 @@
 #include <sys/mman.h>
 
 enum {
-    CHUNK = 16,       /* positions */
-    LARGE_CHUNK = 32, /* where weights come from memory: read them less often */
-    LARGE_FILTERS = 256,
+    CHUNK = 16, /* positions: more would read weights less often, but leave the second cache */
     HUGE_PAGE = 2 << 20,
 };
 
@@ -52,12 +50,11 @@ int inference_create_on(const struct kernel *kernel, const struct net *net, uint
     if (inf == NULL) {
         goto no_memory;
     }
-    uint32_t chunk = net->arch.filters < LARGE_FILTERS ? CHUNK : LARGE_CHUNK;
     inf->arch = net->arch;
     inf->kernel = kernel;
     winograd_init(&inf->winograd, net->arch.height, net->arch.width,
                   kernel->precision == KERNEL_BF16);
-    inf->chunk = max_batch < chunk ? max_batch : chunk;
+    inf->chunk = max_batch < CHUNK ? max_batch : CHUNK;
     inf->cells = net->arch.height * net->arch.width;
     inf->channel_blocks = inference_vectors(inf, net->arch.filters);
     inf->point_blocks = (inf->channel_blocks + kernel->joined - 1) / kernel->joined;
