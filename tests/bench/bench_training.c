@@ -1,12 +1,17 @@
-/* Training samples a second and where a step's time goes. Steps are the whole of what train_run() does but
- * for reading the store: draw and fill (in a thread of their own), forward, back, clip, step, average.
+/* Training samples a second and where a step's time goes. Steps are the whole of what train_run()
+ * does but for reading the store: draw and fill (in a thread of their own), forward, back, clip,
+ * step, average.
  *
  *     bench_training [GAME BLOCKS FILTERS SE_CHANNELS [BATCH [THREADS [SECONDS]]]]
  *
- * Shares are of the stepping thread's processor time, so that what else runs on the machine counts as little as
- * can be; fill_share is what filling a batch takes, beside that time. peak_gmac is what a core did of plain
- * multiply-adds in between, direct_share the multiply-adds of direct convolutions (forward, back to the input, back
- * to the weights) per core and second over that peak: above 1 where Winograd's fewer do. */
+ * GAME is a game's name, or HEIGHTxWIDTHxPLANESxPOLICY_PLANES for a net of that shape on one
+ * made-up batch (chess as lc0 plays it: 8x8x112x80), which is not drawn or filled.
+ *
+ * Shares are of the stepping thread's processor time, so that what else runs on the machine counts
+ * as little as can be; fill_share is what filling a batch takes, beside that time. peak_gmac is
+ * what a core did of plain multiply-adds in between, direct_share the multiply-adds of direct
+ * convolutions (forward, back to the input, back to the weights) per core and second over that
+ * peak: above 1 where Winograd's fewer do. */
 #include "mcts/random.h"
 #include "storage/policy.h"
 #include "tests/bench/fma_peak.h"
@@ -24,12 +29,13 @@
 #include "trainer/window.h"
 
 #include <malloc.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-enum { SEED = 5, POSITIONS = 8000, PROBE_EVERY = 8 /* steps */ };
+enum { SEED = 5, POSITIONS = 8000, PROBE_EVERY = 8 /* steps */, MADE_UP_LEGAL = 30 };
 
 static double seconds_of(clockid_t clock)
 {
@@ -100,7 +106,8 @@ static void fill_window(struct window *window, const struct game *game, uint32_t
 }
 
 struct bench {
-    const struct game *game;
+    const struct game *game; /* NULL: a made-up batch */
+    const char *name;
     struct train_params params;
     struct net_arch arch;
     struct window window;
@@ -143,7 +150,12 @@ static void one_step(struct bench *bench, uint64_t step)
 
     const double wall = seconds_of(CLOCK_MONOTONIC);
     const double cpu = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
-    (void)feed_next(bench->feed, &batch, &planes);
+    if (bench->game == NULL) {
+        batch = &bench->batch;
+        planes = bench->planes;
+    } else {
+        (void)feed_next(bench->feed, &batch, &planes);
+    }
     bench->wait += seconds_of(CLOCK_MONOTONIC) - wall;
     double began = seconds_of(CLOCK_THREAD_CPUTIME_ID);
     step_gradient(bench->model, bench->state.net, batch, planes, 1.0, bench->gradient, &sums,
@@ -166,20 +178,54 @@ static void probe(struct bench *bench, uint64_t step)
 {
     bool flips;
     double began = seconds_of(CLOCK_THREAD_CPUTIME_ID);
-    const uint32_t n = draw(bench, step, bench->rows, bench->flips, &flips);
-    batch_fill(&bench->batch, &bench->window, bench->rows, bench->flips, n, bench->planes);
+    if (bench->game != NULL) {
+        const uint32_t n = draw(bench, step, bench->rows, bench->flips, &flips);
+        batch_fill(&bench->batch, &bench->window, bench->rows, bench->flips, n, bench->planes);
+    }
     double now = seconds_of(CLOCK_THREAD_CPUTIME_ID);
     bench->probe_fill += now - began;
     began = now;
-    model_forward(bench->model, bench->state.net->params, MODEL_TRAIN, bench->planes, n);
+    model_forward(bench->model, bench->state.net->params, MODEL_TRAIN, bench->planes,
+                  bench->params.batch);
     bench->probe_forward += seconds_of(CLOCK_THREAD_CPUTIME_ID) - began;
     bench->peak += fma_peak(lanes_choose()->name);
     bench->probes++;
 }
 
+/* A third of the planes' cells is set; as many legal moves everywhere, all alike. */
+static void make_up(struct bench *bench)
+{
+    const struct net_arch *arch = &bench->arch;
+    const size_t cells = (size_t)arch->height * arch->width;
+    struct batch *batch = &bench->batch;
+    const uint32_t n = bench->params.batch;
+
+    *batch = (struct batch){.max = n, .n = n};
+    batch->samples = must(calloc(n, sizeof(*batch->samples)));
+    batch->offsets = must(calloc((size_t)n * MADE_UP_LEGAL, sizeof(*batch->offsets)));
+    batch->policy = must(calloc((size_t)n * MADE_UP_LEGAL, sizeof(*batch->policy)));
+    for (size_t i = 0; i < arch->n_planes * lanes_size(n, cells); i++) {
+        bench->planes[i] = random_u64(SEED, 2, RANDOM_TEST, i) % 3 == 0 ? 1.0F : 0.0F;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        struct batch_sample *sample = &batch->samples[i];
+        *sample = (struct batch_sample){.n_legal = MADE_UP_LEGAL,
+                                        .policy_weight = 1.0F,
+                                        .value_weight = 1.0F,
+                                        .value = {0.4F, 0.3F, 0.3F},
+                                        .offsets = batch->offsets + (size_t)i * MADE_UP_LEGAL,
+                                        .policy = batch->policy + (size_t)i * MADE_UP_LEGAL};
+        for (size_t j = 0; j < MADE_UP_LEGAL; j++) {
+            const size_t move = (i + j * 7) % net_policy_size(arch);
+            sample->offsets[j] =
+                lanes_at(arch->policy_planes, cells, i, move / cells, move % cells);
+            sample->policy[j] = 1.0F / MADE_UP_LEGAL;
+        }
+    }
+}
+
 static void prepare(struct bench *bench)
 {
-    struct error err;
     const uint32_t batch = bench->params.batch;
     const size_t cells = (size_t)bench->arch.height * bench->arch.width;
     struct net *net = must(net_create(&bench->arch));
@@ -191,22 +237,29 @@ static void prepare(struct bench *bench)
     bench->gradient = must(buffer_create(net->n_params));
     bench->rows = must(calloc(batch, sizeof(const struct window_row *)));
     bench->flips = must(calloc(batch, sizeof(*bench->flips)));
-    window_init(&bench->window, &(struct window_params){.game = bench->game});
-    fill_window(&bench->window, bench->game, POSITIONS);
-    if (checkpoint_init(&bench->state, net) < 0 ||
-        batch_init(&bench->batch, bench->game, batch) < 0 ||
-        feed_create(&bench->window, batch, &bench->feed) < 0) {
-        fprintf(stderr, "%s\n", error_set(&err, ERROR_NO_MEMORY, "no memory") < 0 ? err.text : "");
-        exit(EXIT_FAILURE);
+    if (checkpoint_init(&bench->state, net) < 0) {
+        must(NULL);
     }
     net_destroy(net);
+    if (bench->game == NULL) {
+        make_up(bench);
+        return;
+    }
+    window_init(&bench->window, &(struct window_params){.game = bench->game});
+    fill_window(&bench->window, bench->game, POSITIONS);
+    if (batch_init(&bench->batch, bench->game, batch) < 0 ||
+        feed_create(&bench->window, batch, &bench->feed) < 0) {
+        must(NULL);
+    }
     feed_begin(bench->feed, draw, bench, 0, UINT64_MAX);
 }
 
 static void finish(struct bench *bench)
 {
     feed_destroy(bench->feed);
-    window_finish(&bench->window);
+    if (bench->game != NULL) {
+        window_finish(&bench->window);
+    }
     checkpoint_finish(&bench->state);
     batch_finish(&bench->batch);
     free(bench->rows);
@@ -231,7 +284,7 @@ static void print(const struct bench *bench, uint64_t steps, size_t grown)
            "\"peak_gmac_per_s\": %.1f, \"direct_share\": %.2f, \"forward_share\": %.3f, "
            "\"backward_share\": %.3f, \"optimizer_share\": %.3f, \"fill_share\": %.3f, "
            "\"wait_ms_per_step\": %.3f, \"heap_growth_bytes\": %zu}\n",
-           bench->game->name, bench->arch.blocks, bench->arch.filters, bench->params.batch,
+           bench->name, bench->arch.blocks, bench->arch.filters, bench->params.batch,
            bench->params.threads, lanes_choose()->name, samples / bench->wall, samples / bench->cpu,
            peak / 1e9, macs / peak, bench->probe_forward * scale / own,
            (bench->gradient_time - bench->probe_forward * scale) / own, bench->optimizer_time / own,
@@ -243,10 +296,24 @@ static uint32_t number(const char *text)
     return (uint32_t)strtoul(text, NULL, 10);
 }
 
+/* The net's part that is the game's. */
+static bool choose_shape(struct bench *bench)
+{
+    struct net_arch *arch = &bench->arch;
+    struct error err;
+
+    if (bench->game != NULL) {
+        return net_arch_for_game(arch, bench->game, &err) == 0;
+    }
+    snprintf(arch->game, sizeof(arch->game), "none");
+    return sscanf(bench->name, "%ux%ux%ux%u", &arch->height, &arch->width, &arch->n_planes,
+                  &arch->policy_planes) == 4 &&
+           net_arch_check(arch, &err) == 0;
+}
+
 int main(int argc, char **argv)
 {
     struct bench bench = {.params = train_params_default};
-    struct error err;
     double seconds = 5.0;
     uint64_t steps = 0;
 
@@ -256,12 +323,13 @@ int main(int argc, char **argv)
                                    .value_filters = 8,
                                    .value_hidden = 64,
                                    .value = NET_VALUE_WDL};
-    bench.game = game_find(argc > 4 ? argv[1] : "connect4");
+    bench.name = argc > 4 ? argv[1] : "connect4";
+    bench.game = game_find(bench.name);
     bench.params.batch = argc > 5 ? number(argv[5]) : bench.params.batch;
     bench.params.threads = argc > 6 ? number(argv[6]) : bench.params.threads;
     seconds = argc > 7 ? strtod(argv[7], NULL) : seconds;
     blas_set_threads(1);
-    if (bench.game == NULL || net_arch_for_game(&bench.arch, bench.game, &err) < 0) {
+    if (!choose_shape(&bench)) {
         fprintf(stderr, "usage: bench_training [GAME BLOCKS FILTERS SE_CHANNELS [BATCH [THREADS "
                         "[SECONDS]]]]\n");
         return EXIT_FAILURE;
