@@ -1,8 +1,7 @@
-/* The order of work, in chunks of a few blocks of positions, so that their points stay in the near
- * cache. There: a worker takes a chunk from the input to the output. Back: all workers share a chunk,
- * because the weights' gradient is a sum over all of them; they first divide channels and blocks
- * (points of the gradient and of the input), then points (the products; each point's sums are one
- * worker's, so their order is always the same), then channels and blocks again. */
+/* The order of work, there and back: a worker takes a few blocks of positions at a time (a chunk) from
+ * the first transform to the last, so that their points stay in its own near cache: points that one
+ * core writes and another reads made two threads slower than one. The weights' gradient is summed by
+ * each worker over its own chunks, and over the workers at the end. */
 #include "trainer/conv.h"
 #include "trainer/buffer.h"
 #include "trainer/lanes.h"
@@ -11,7 +10,7 @@
 #include <string.h>
 
 enum {
-    CHUNK_COLUMNS = 2, /* for each worker, at least; one is slower, and so are more */
+    CHUNK_COLUMNS = 2, /* at least; one is slower, and so are more */
     FILTER_TAPS = 9,
     GROUP_OF_LANES = 2 * LANES, /* of channels: see lanes.h, correlate */
 };
@@ -21,10 +20,12 @@ struct conv_work {
     const struct lanes_kernel *kernel;
     struct winograd winograd;
     uint32_t cells;
-    uint32_t there_blocks, back_blocks; /* of a chunk */
-    size_t there_floats;                /* a worker's part of v and m on the way there */
-    float *u, *du;                      /* weights and their gradient as points */
-    float *v, *m, *dv;                  /* the points of x, y (or dy), dx */
+    uint32_t chunk; /* blocks */
+    float *u;       /* weights as points */
+    /* Each worker's own, so many floats apart: */
+    size_t point_floats, du_floats;
+    float *v, *m, *dv; /* the points of x, y (or dy), dx */
+    float *du;         /* gradient of weights as points */
 };
 
 /* Whatever goes over points takes a block's channels one after another, as they lie: a channel has
@@ -61,24 +62,18 @@ float *activation_create(uint32_t channels, uint32_t n, size_t cells)
 
 /* ---- memory ---- */
 
-static uint32_t chunk_blocks(const struct conv_work *work, uint32_t columns, uint32_t max_batch)
+static uint32_t chunk_blocks(const struct conv_work *work, uint32_t max_batch)
 {
     const uint32_t most = (uint32_t)lanes_blocks(max_batch);
-    const uint32_t wanted = (columns + work->winograd.tiles - 1) / work->winograd.tiles;
+    const uint32_t wanted = (CHUNK_COLUMNS + work->winograd.tiles - 1) / work->winograd.tiles;
     return wanted < most ? wanted : most;
-}
-
-/* Floats for the points of so many blocks. */
-static size_t point_floats(const struct conv_work *work, uint32_t channels, uint32_t blocks)
-{
-    const size_t columns = (size_t)blocks * work->winograd.tiles;
-    return work->winograd.points * strides_of(channels, columns).point;
 }
 
 struct conv_work *conv_work_create(struct crew *crew, const struct lanes_kernel *kernel,
                                    uint32_t height, uint32_t width, uint32_t max_channels,
                                    uint32_t max_batch)
 {
+    const size_t n_workers = crew_size(crew);
     struct conv_work *work = calloc(1, sizeof(*work));
     if (work == NULL) {
         return NULL;
@@ -87,20 +82,17 @@ struct conv_work *conv_work_create(struct crew *crew, const struct lanes_kernel 
     work->kernel = kernel;
     work->cells = height * width;
     winograd_init(&work->winograd, height, width, false);
-    work->there_blocks = chunk_blocks(work, CHUNK_COLUMNS, max_batch);
-    work->back_blocks = chunk_blocks(work, CHUNK_COLUMNS * crew_size(crew), max_batch);
-    work->there_floats = round_up(point_floats(work, max_channels, work->there_blocks), LANES);
+    work->chunk = chunk_blocks(work, max_batch);
 
-    const size_t there = work->there_floats * crew_size(crew);
-    const size_t back = point_floats(work, max_channels, work->back_blocks);
-    const size_t most = there > back ? there : back;
-    const size_t weights =
-        (size_t)work->winograd.points * max_channels * round_up(max_channels, GROUP_OF_LANES);
-    work->u = buffer_create(weights);
-    work->du = buffer_create(weights);
-    work->v = buffer_create(most);
-    work->m = buffer_create(most);
-    work->dv = buffer_create(back);
+    const size_t columns = (size_t)work->chunk * work->winograd.tiles;
+    const size_t points = work->winograd.points;
+    work->point_floats = points * strides_of(max_channels, columns).point;
+    work->du_floats = points * max_channels * round_up(max_channels, GROUP_OF_LANES);
+    work->u = buffer_create(work->du_floats);
+    work->du = buffer_create(work->du_floats * n_workers);
+    work->v = buffer_create(work->point_floats * n_workers);
+    work->m = buffer_create(work->point_floats * n_workers);
+    work->dv = buffer_create(work->point_floats * n_workers);
     if (work->u == NULL || work->du == NULL || work->v == NULL || work->m == NULL ||
         work->dv == NULL) {
         conv_work_destroy(work);
@@ -133,19 +125,17 @@ struct job {
     const struct conv_gradient *gradient;
     const struct conv_sink *sink; /* NULL: not wanted */
     uint32_t n;
-    size_t blocks;              /* of the batch */
-    size_t first_block, n_here; /* of the chunk, on the way back */
-    struct strides in, out;     /* of points with so many channels */
-    size_t u_row, u_point;      /* of u, turned or not */
+    size_t blocks;          /* of the batch */
+    struct strides in, out; /* of points with so many channels */
+    size_t u_row, u_point;  /* of u, turned or not */
     size_t du_row, du_point;
     float *dweight;
 };
 
-static struct job job_of(struct conv_work *work, const struct conv_shape *shape, uint32_t n,
-                         uint32_t chunk)
+static struct job job_of(struct conv_work *work, const struct conv_shape *shape, uint32_t n)
 {
     struct job job = {.work = work, .shape = *shape, .n = n, .blocks = lanes_blocks(n)};
-    const size_t columns = (size_t)chunk * work->winograd.tiles;
+    const size_t columns = (size_t)work->chunk * work->winograd.tiles;
     job.in = strides_of(shape->in, columns);
     job.out = strides_of(shape->out, columns);
     job.du_row = round_up(shape->in, GROUP_OF_LANES);
@@ -165,6 +155,17 @@ static size_t block_at(const struct job *job, size_t channels, size_t channel, s
 static size_t positions_at(const struct job *job, size_t channel, size_t block)
 {
     return (channel * job->blocks + block) * LANES;
+}
+
+/* A worker's blocks [*ret_first, *ret_end), whole chunks but for the last. */
+static void share_blocks(const struct job *job, uint32_t worker, uint32_t n_workers,
+                         size_t *ret_first, size_t *ret_end)
+{
+    const size_t chunk = job->work->chunk;
+
+    crew_share((job->blocks + chunk - 1) / chunk, worker, n_workers, ret_first, ret_end);
+    *ret_first *= chunk;
+    *ret_end = *ret_end * chunk < job->blocks ? *ret_end * chunk : job->blocks;
 }
 
 /* Points of the weights: u[point][row][lane], rows being out and lanes in, or turned. */
@@ -275,16 +276,13 @@ static void forward_task(void *context, uint32_t worker, uint32_t n_workers)
 {
     const struct job *job = context;
     const struct conv_work *work = job->work;
-    const size_t chunk = work->there_blocks;
-    float *v = work->v + worker * work->there_floats;
-    float *m = work->m + worker * work->there_floats;
     size_t first;
     size_t end;
 
-    crew_share((job->blocks + chunk - 1) / chunk, worker, n_workers, &first, &end);
-    for (size_t i = first; i < end; i++) {
-        const size_t left = job->blocks - i * chunk;
-        forward_chunk(job, i * chunk, left < chunk ? left : chunk, v, m);
+    share_blocks(job, worker, n_workers, &first, &end);
+    for (size_t block = first; block < end; block += work->chunk) {
+        forward_chunk(job, block, end - block < work->chunk ? end - block : work->chunk,
+                      work->v + worker * work->point_floats, work->m + worker * work->point_floats);
     }
 }
 
@@ -316,7 +314,7 @@ void conv_forward(struct conv_work *work, const struct conv_shape *shape, const 
                   const float *bias, const struct conv_input *input, uint32_t n,
                   const struct conv_output *output)
 {
-    struct job job = job_of(work, shape, n, work->there_blocks);
+    struct job job = job_of(work, shape, n);
     job.weight = weight;
     job.bias = bias;
     job.input = input;
@@ -354,87 +352,134 @@ static struct lanes_gradient gradient_of(const struct job *job, size_t channel, 
     };
 }
 
-/* The points of the weights (with the first chunk), of the gradient and of the input. */
-static void points_task(void *context, uint32_t worker, uint32_t n_workers)
+static void turned_weights_task(void *context, uint32_t worker, uint32_t n_workers)
 {
     const struct job *job = context;
-    const struct conv_work *work = job->work;
-    const struct lanes_tile *tile = &work->kernel->tiles[work->winograd.shape];
-    const size_t tiles = work->winograd.tiles;
     size_t first;
     size_t end;
 
-    if (job->sink != NULL && job->first_block == 0) {
-        crew_share(job->shape.in, worker, n_workers, &first, &end);
-        weight_points(job, true, first, end);
-    }
-    crew_share(job->shape.out * job->n_here, worker, n_workers, &first, &end);
-    for (size_t i = first; i < end; i++) {
-        const size_t channel = i % job->shape.out;
-        const size_t block = i / job->shape.out;
-        const struct lanes_gradient gradient = gradient_of(job, channel, job->first_block + block);
-        tile->outputs_back(&work->winograd, &gradient,
-                           work->m + block * tiles * job->out.column + channel * LANES,
-                           job->out.point, job->out.column);
-    }
-    crew_share(job->shape.in * job->n_here, worker, n_workers, &first, &end);
-    for (size_t i = first; i < end; i++) {
-        const size_t block = i / job->shape.in;
-        input_points(job, i % job->shape.in, job->first_block + block, work->v, block * tiles);
+    crew_share(job->shape.in, worker, n_workers, &first, &end);
+    weight_points(job, true, first, end);
+}
+
+/* A worker's place of work: its own points and sums. */
+struct bench {
+    float *v, *m, *dv, *du;
+};
+
+static struct bench bench_of(const struct job *job, uint32_t worker)
+{
+    const struct conv_work *work = job->work;
+    return (struct bench){
+        work->v + worker * work->point_floats,
+        work->m + worker * work->point_floats,
+        work->dv + worker * work->point_floats,
+        work->du + worker * work->du_floats,
+    };
+}
+
+/* Points of the gradient and of the input. */
+static void backward_points(const struct job *job, size_t first, size_t count,
+                            const struct bench *at)
+{
+    const struct conv_work *work = job->work;
+    const size_t tiles = work->winograd.tiles;
+
+    for (size_t block = 0; block < count; block++) {
+        for (size_t f = 0; f < job->shape.out; f++) {
+            const struct lanes_gradient gradient = gradient_of(job, f, first + block);
+            work->kernel->tiles[work->winograd.shape].outputs_back(
+                &work->winograd, &gradient, at->m + block * tiles * job->out.column + f * LANES,
+                job->out.point, job->out.column);
+        }
+        for (size_t c = 0; c < job->shape.in; c++) {
+            input_points(job, c, first + block, at->v, block * tiles);
+        }
     }
 }
 
-static void products_task(void *context, uint32_t worker, uint32_t n_workers)
+static void backward_products(const struct job *job, uint32_t columns, bool add,
+                              const struct bench *at)
 {
-    const struct job *job = context;
     const struct conv_work *work = job->work;
-    const uint32_t columns = (uint32_t)(job->n_here * work->winograd.tiles);
-    size_t first;
-    size_t end;
 
-    crew_share(work->winograd.points, worker, n_workers, &first, &end);
-    for (size_t p = first; p < end; p++) {
-        const float *m = work->m + p * job->out.point;
+    for (size_t p = 0; p < work->winograd.points; p++) {
+        const float *m = at->m + p * job->out.point;
         work->kernel->correlate(m, job->out.column, LANES, job->shape.out,
-                                work->v + p * job->in.point, job->in.column, LANES, job->shape.in,
-                                columns, work->du + p * job->du_point, job->du_row,
-                                job->first_block > 0);
+                                at->v + p * job->in.point, job->in.column, LANES, job->shape.in,
+                                columns, at->du + p * job->du_point, job->du_row, add);
         if (job->sink != NULL) {
             work->kernel->product(work->u + p * job->u_point, job->u_row, job->shape.in,
                                   job->shape.out, m, job->out.column, LANES, columns,
-                                  work->dv + p * job->in.point, job->in.column, LANES, false);
+                                  at->dv + p * job->in.point, job->in.column, LANES, false);
         }
     }
 }
 
-static void input_gradient_task(void *context, uint32_t worker, uint32_t n_workers)
+static void input_gradient(const struct job *job, size_t channel, size_t block, const float *dv)
+{
+    const struct conv_work *work = job->work;
+    const struct conv_sink *sink = job->sink;
+    const size_t at = block_at(job, job->shape.in, channel, block);
+    struct lanes_sink to = {.dx = sink->dx + at, .add = sink->add};
+
+    if (sink->x != NULL) {
+        const size_t positions = positions_at(job, channel, block);
+        to.x = sink->x + at;
+        to.relu = true;
+        to.scale = sink->scale[channel];
+        to.shift = sink->shift[channel];
+        to.pivot = sink->pivot[channel];
+        to.sums = sink->sums + positions;
+        to.products = sink->products + positions;
+    }
+    work->kernel->tiles[work->winograd.shape].points_back(&work->winograd, dv, job->in.point,
+                                                          job->in.column, &to);
+}
+
+static void backward_task(void *context, uint32_t worker, uint32_t n_workers)
 {
     const struct job *job = context;
     const struct conv_work *work = job->work;
-    const struct conv_sink *sink = job->sink;
     const size_t tiles = work->winograd.tiles;
+    const struct bench at = bench_of(job, worker);
     size_t first;
     size_t end;
 
-    crew_share(job->shape.in * job->n_here, worker, n_workers, &first, &end);
-    for (size_t i = first; i < end; i++) {
-        const size_t channel = i % job->shape.in;
-        const size_t block = i / job->shape.in;
-        const size_t at = block_at(job, job->shape.in, channel, job->first_block + block);
-        struct lanes_sink to = {.dx = sink->dx + at, .add = sink->add};
-        if (sink->x != NULL) {
-            const size_t positions = positions_at(job, channel, job->first_block + block);
-            to.x = sink->x + at;
-            to.relu = true;
-            to.scale = sink->scale[channel];
-            to.shift = sink->shift[channel];
-            to.pivot = sink->pivot[channel];
-            to.sums = sink->sums + positions;
-            to.products = sink->products + positions;
+    share_blocks(job, worker, n_workers, &first, &end);
+    for (size_t chunk = first; chunk < end; chunk += work->chunk) {
+        const size_t count = end - chunk < work->chunk ? end - chunk : work->chunk;
+        backward_points(job, chunk, count, &at);
+        backward_products(job, (uint32_t)(count * tiles), chunk > first, &at);
+        for (size_t i = 0; job->sink != NULL && i < count * job->shape.in; i++) {
+            const size_t block = i / job->shape.in;
+            const size_t c = i % job->shape.in;
+            input_gradient(job, c, chunk + block,
+                           at.dv + block * tiles * job->in.column + c * LANES);
         }
-        work->kernel->tiles[work->winograd.shape].points_back(
-            &work->winograd, work->dv + block * tiles * job->in.column + channel * LANES,
-            job->in.point, job->in.column, &to);
+    }
+}
+
+/* Add the other workers' sums to the first's: rows [first, end) of so many points. */
+static void add_sums(const struct job *job, size_t points, size_t first, size_t end)
+{
+    const struct conv_work *work = job->work;
+    const uint32_t n_workers = crew_size(work->crew);
+
+    for (uint32_t worker = 1; worker < n_workers; worker++) {
+        size_t first_block;
+        size_t end_block;
+        share_blocks(job, worker, n_workers, &first_block, &end_block);
+        if (first_block >= end_block) {
+            continue; /* it had nothing to do */
+        }
+        const float *from = work->du + worker * work->du_floats;
+        for (size_t p = 0; p < points; p++) {
+            for (size_t i = p * job->du_point + first * job->du_row;
+                 i < p * job->du_point + end * job->du_row; i++) {
+                work->du[i] += from[i];
+            }
+        }
     }
 }
 
@@ -445,53 +490,52 @@ static void weight_gradient_task(void *context, uint32_t worker, uint32_t n_work
     size_t end;
 
     crew_share(job->shape.out, worker, n_workers, &first, &end);
+    add_sums(job, job->work->winograd.points, first, end);
     weight_gradient(job, first, end);
 }
 
-static void backward3(struct job *job)
+/* 1x1, block by block: the gradient of y into m, laid out like a block's activations. */
+static void backward1_task(void *context, uint32_t worker, uint32_t n_workers)
 {
-    struct conv_work *work = job->work;
+    const struct job *job = context;
+    const struct conv_work *work = job->work;
+    const struct lanes_kernel *kernel = work->kernel;
+    const struct bench bench = bench_of(job, worker);
+    const size_t channel = floats_of_block(job);
+    size_t first;
+    size_t end;
 
-    for (size_t block = 0; block < job->blocks; block += work->back_blocks) {
-        const size_t left = job->blocks - block;
-        job->first_block = block;
-        job->n_here = left < work->back_blocks ? left : work->back_blocks;
-        crew_run(work->crew, points_task, job);
-        crew_run(work->crew, products_task, job);
+    share_blocks(job, worker, n_workers, &first, &end);
+    for (size_t block = first; block < end; block++) {
+        const size_t at = block_at(job, job->shape.in, 0, block);
+        for (size_t f = 0; f < job->shape.out; f++) {
+            const struct lanes_gradient gradient = gradient_of(job, f, block);
+            kernel->gradient(&gradient, work->cells, bench.m + f * channel);
+        }
+        kernel->correlate(bench.m, LANES, channel, job->shape.out, job->input->x + at, LANES,
+                          channel, job->shape.in, work->cells, bench.du, job->du_row,
+                          block > first);
         if (job->sink != NULL) {
-            crew_run(work->crew, input_gradient_task, job);
+            kernel->product(work->u, job->shape.out, job->shape.in, job->shape.out, bench.m, LANES,
+                            channel, work->cells, job->sink->dx + at, LANES, channel,
+                            job->sink->add);
         }
     }
-    crew_run(work->crew, weight_gradient_task, job);
 }
 
-/* 1x1, block by block: the gradient of y into m, laid out like a block's activations. */
 static void backward1(struct job *job)
 {
     const struct conv_work *work = job->work;
-    const struct lanes_kernel *kernel = work->kernel;
     const size_t out = job->shape.out;
     const size_t in = job->shape.in;
-    const size_t channel = floats_of_block(job);
 
     for (size_t f = 0; f < out; f++) {
         for (size_t c = 0; c < in; c++) {
             work->u[c * out + f] = job->weight[f * in + c];
         }
     }
-    for (size_t block = 0; block < job->blocks; block++) {
-        const size_t at = block_at(job, in, 0, block);
-        for (size_t f = 0; f < out; f++) {
-            const struct lanes_gradient gradient = gradient_of(job, f, block);
-            kernel->gradient(&gradient, work->cells, work->m + f * channel);
-        }
-        kernel->correlate(work->m, LANES, channel, job->shape.out, job->input->x + at, LANES,
-                          channel, job->shape.in, work->cells, work->du, job->du_row, block > 0);
-        if (job->sink != NULL) {
-            kernel->product(work->u, out, job->shape.in, job->shape.out, work->m, LANES, channel,
-                            work->cells, job->sink->dx + at, LANES, channel, job->sink->add);
-        }
-    }
+    crew_run(work->crew, backward1_task, job);
+    add_sums(job, 1, 0, out);
     for (size_t f = 0; f < out; f++) {
         memcpy(job->dweight + f * in, work->du + f * job->du_row, in * sizeof(float));
     }
@@ -515,7 +559,7 @@ void conv_backward(struct conv_work *work, const struct conv_shape *shape, const
                    const struct conv_input *input, const struct conv_gradient *gradient, uint32_t n,
                    float *ret_dweight, float *ret_dbias, const struct conv_sink *sink)
 {
-    struct job job = job_of(work, shape, n, work->back_blocks);
+    struct job job = job_of(work, shape, n);
     job.weight = weight;
     job.input = input;
     job.gradient = gradient;
@@ -526,7 +570,11 @@ void conv_backward(struct conv_work *work, const struct conv_shape *shape, const
     if (shape->kernel == 1) {
         backward1(&job);
     } else {
-        backward3(&job);
+        if (sink != NULL) {
+            crew_run(work->crew, turned_weights_task, &job);
+        }
+        crew_run(work->crew, backward_task, &job);
+        crew_run(work->crew, weight_gradient_task, &job);
     }
     if (ret_dbias != NULL) {
         bias_gradient(&job, ret_dbias);

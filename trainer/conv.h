@@ -5,8 +5,8 @@
  *
  * Batch norm has no pass of its own. On the way there its scale, shift and relu are applied as the
  * next convolution reads, and the sums for its statistics are taken as the convolution before it
- * writes; on the way back it is the same with its gradient. The result's bits do not depend on the
- * number of threads. */
+ * writes; on the way back it is the same with its gradient. The same number of threads gives the
+ * same bits. */
 #ifndef TRAINER_CONV_H
 #define TRAINER_CONV_H
 

@@ -19,12 +19,12 @@ uint32_t crew_size(const struct crew *crew);
 /* Returns when every worker has. */
 void crew_run(struct crew *crew, crew_task *task, void *context);
 
-/* A worker's share of n items: [*ret_first, *ret_end). */
+/* A worker's share of n items: [*ret_first, *ret_end). Worker 0 has some if there are any. */
 static inline void crew_share(size_t n, uint32_t worker, uint32_t n_workers, size_t *ret_first,
                               size_t *ret_end)
 {
-    *ret_first = n * worker / n_workers;
-    *ret_end = n * (worker + 1) / n_workers;
+    *ret_first = (n * worker + n_workers - 1) / n_workers;
+    *ret_end = (n * (worker + 1) + n_workers - 1) / n_workers;
 }
 
 #endif
