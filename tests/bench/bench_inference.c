@@ -5,7 +5,7 @@
  * The input is as sparse as a board in a game's middle; logits are asked for of as many moves as are legal there.
  * QZD_KERNEL and QZD_PRECISION choose the kernel; unset, the best one in fp32 that the processor can run. In bf16 the
  * share is that of the core's peak of bf16 products (vdpbf16ps). */
-#include "tests/bench/fma_peak.h"
+#include "trainer/net/fma_peak.h"
 #include "trainer/net/inference.h"
 #include "trainer/net/kernel.h"
 

@@ -14,7 +14,6 @@
  * peak: above 1 where Winograd's fewer do. */
 #include "mcts/random.h"
 #include "storage/policy.h"
-#include "tests/bench/fma_peak.h"
 #include "trainer/batch.h"
 #include "trainer/buffer.h"
 #include "trainer/checkpoint.h"
@@ -23,6 +22,7 @@
 #include "trainer/lanes.h"
 #include "trainer/model.h"
 #include "trainer/net/blas.h"
+#include "trainer/net/fma_peak.h"
 #include "trainer/optimizer.h"
 #include "trainer/step.h"
 #include "trainer/train.h"

@@ -1,1 +1,0 @@
-#include "trainer/net/fma_peak.h"
