@@ -22,9 +22,9 @@
 #include <sys/types.h>
 
 enum {
-    DAEMON_GRACE_MS = 5000, /* for a child to end by itself */
+    DAEMON_GRACE_MS = 5000,       /* for a child to end by itself */
     DAEMON_GAMES_PER_WORKER = 32, /* where auto cannot be measured */
-    DAEMON_MAX_NETS = 64, /* nets remembered by id */
+    DAEMON_MAX_NETS = 64,         /* nets remembered by id */
 };
 
 /* A figure that is counted and told as a rate: an exponential average over about 30 seconds. */
