@@ -99,16 +99,20 @@ static void measure(struct evaluator *evaluator, const struct positions *positio
                     struct speed_batches *batches, struct evaluation *evaluations)
 {
     const double slice = seconds / (SPEED_ROUNDS * batches->n);
+    const double begin = processor_seconds();
     double rates[SPEED_MAX_BATCHES][SPEED_ROUNDS];
+    uint32_t rounds = 0;
 
-    for (uint32_t round = 0; round < SPEED_ROUNDS; round++) {
+    /* A large net needs longer than a slice for one batch: then there are fewer rounds. */
+    while (rounds < SPEED_ROUNDS && (rounds == 0 || processor_seconds() - begin < 2 * seconds)) {
         for (uint32_t i = 0; i < batches->n; i++) {
-            rates[i][round] = rate_of(evaluator, positions, batches->batch[i], slice, evaluations);
+            rates[i][rounds] = rate_of(evaluator, positions, batches->batch[i], slice, evaluations);
         }
+        rounds++;
     }
     for (uint32_t i = 0; i < batches->n; i++) {
-        qsort(rates[i], SPEED_ROUNDS, sizeof(rates[i][0]), ascending);
-        batches->rate[i] = rates[i][SPEED_ROUNDS / 2];
+        qsort(rates[i], rounds, sizeof(rates[i][0]), ascending);
+        batches->rate[i] = rates[i][rounds / 2];
     }
 }
 

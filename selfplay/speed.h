@@ -17,12 +17,12 @@ enum { SPEED_MAX_BATCHES = 16, SPEED_ROUNDS = 5 };
 struct speed_batches {
     uint32_t n;                        /* <= SPEED_MAX_BATCHES */
     uint32_t batch[SPEED_MAX_BATCHES]; /* ascending */
-    double rate[SPEED_MAX_BATCHES];    /* evaluations a second: the median of SPEED_ROUNDS */
+    double rate[SPEED_MAX_BATCHES];    /* evaluations a second: the median of up to SPEED_ROUNDS */
 };
 /* The batches among which games_per_worker: auto chooses. */
 extern const struct speed_batches speed_batches_usual;
 
-/* Fill in the rates of *batches, in about `seconds`: the batches take turns, since a shared machine's clock wanders.
+/* Fill in the rates of *batches, in about `seconds`, for a large net some more: the batches take turns, since a shared machine's clock wanders.
  * ERROR_INVALID: the net is not the game's; ERROR_UNSUPPORTED: its kernel cannot run here. */
 int speed_evaluations(const struct game *game, const struct net *net, double seconds,
                       struct speed_batches *batches, struct error *err);
