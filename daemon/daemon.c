@@ -22,7 +22,7 @@
  * (supervisor), what they said is in the queue and the storage thread is closed; when that is done the
  * remaining handles close and the loop has nothing left to run for. */
 enum { TICK_MS = 1000, SECOND_SIGINT_MS = 500, EXIT_FAILED = 1, EXIT_BAD_CONFIG = 4 };
-static const double MEASURE_SECONDS = 1;
+static const double measure_seconds = 1;
 
 int64_t daemon_now_ms(void)
 {
@@ -447,7 +447,7 @@ static void choose_games(struct daemon *d)
     d->games_per_worker = DAEMON_GAMES_PER_WORKER;
     (void)snprintf(path, sizeof(path), "%s/%s", d->state_dir, d->net.file);
     int r = net_load(path, &net, NULL, &err);
-    r = r < 0 ? r : speed_evaluations(d->game, net, MEASURE_SECONDS, &batches, &err);
+    r = r < 0 ? r : speed_evaluations(d->game, net, measure_seconds, &batches, &err);
     net_destroy(net);
     if (r < 0) { /* whoever plays says so too, and louder */
         daemon_say(d, SEVERITY_WARNING, "selfplay", "%u games a worker, unmeasured: %s",

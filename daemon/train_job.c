@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const double MAX_TEMPERATURE = 100; /* of a teacher, as in the configuration */
+static const double max_temperature = 100; /* of a teacher, as in the configuration */
 
 static json_t *number(double value)
 {
@@ -207,7 +207,7 @@ static int parse_root(json_t *root, struct train_job_file *file, json_error_t *w
     int kind = q_kind_parse(q);
     if (kind < 0 || generation < 0 || generation > UINT32_MAX || !is_share(q_ratio) ||
         !is_share(lambda) || !is_share(teacher_value) || !is_share(teacher_policy) ||
-        !(temperature > 0 && temperature <= MAX_TEMPERATURE) ||
+        !(temperature > 0 && temperature <= max_temperature) ||
         !copy_text(file->line, sizeof(file->line), line) ||
         !copy_text(file->parent_file, sizeof(file->parent_file), parent) ||
         !copy_text(file->teacher_file, sizeof(file->teacher_file), teacher ? teacher : "")) {

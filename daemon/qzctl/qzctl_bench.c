@@ -18,8 +18,8 @@
 enum bench_option { OPTION_NET = 1, OPTION_CONFIG, OPTION_SECONDS };
 
 /* Shares of --seconds. */
-static const double SHARE_EVALUATIONS = 0.35, SHARE_SELFPLAY = 0.35, SHARE_STORE = 0.05,
-                    SHARE_GAMES = 0.05, SHARE_TRAINING = 0.2;
+static const double share_evaluations = 0.35, share_selfplay = 0.35, share_store = 0.05,
+                    share_games = 0.05, share_training = 0.2;
 
 static const uint32_t games_tried[] = {4, 8, 16, 32, 64};
 enum { N_GAMES = sizeof(games_tried) / sizeof(games_tried[0]) };
@@ -203,7 +203,7 @@ static int measure_evaluations(struct bench *bench)
     }
     for (uint32_t i = 0; i < N_WAYS && r == QZCTL_OK; i++) {
         if (can_run(&ways[i])) {
-            r = measure_way(bench, &ways[i], SHARE_EVALUATIONS * bench->seconds / n);
+            r = measure_way(bench, &ways[i], share_evaluations * bench->seconds / n);
         }
     }
     put_back("QZD_KERNEL", kernel);
@@ -213,7 +213,7 @@ static int measure_evaluations(struct bench *bench)
 
 static int measure_selfplay(struct bench *bench)
 {
-    const double seconds = SHARE_SELFPLAY * bench->seconds / N_GAMES;
+    const double seconds = share_selfplay * bench->seconds / N_GAMES;
     double rates[N_GAMES];
     double best = 0;
     struct error err = {""};
@@ -262,7 +262,7 @@ static int measure_threads(struct bench *bench, struct bench_training *training)
     }
     for (uint32_t threads = 1;; threads = threads * 2 < slots ? threads * 2 : slots) {
         double rate = 0;
-        if (bench_training_run(training, threads, SHARE_TRAINING * bench->seconds / n, &rate,
+        if (bench_training_run(training, threads, share_training * bench->seconds / n, &rate,
                                &err) < 0) {
             return qzctl_fail("%s", err.text);
         }
@@ -287,7 +287,7 @@ static int measure_training(struct bench *bench)
     struct error err = {""};
 
     if (bench_training_create(folder_of(bench), bench->net.game, bench->net.net, &bench->config,
-                              SHARE_GAMES * bench->seconds, &training, &err) < 0) {
+                              share_games * bench->seconds, &training, &err) < 0) {
         return qzctl_fail("%s", err.text);
     }
     int r = measure_threads(bench, training);
@@ -300,7 +300,7 @@ static int measure_store(struct bench *bench)
     struct store_speed speed = {0};
     struct error err = {""};
 
-    if (store_measure(folder_of(bench), SHARE_STORE * bench->seconds, &speed, &err) < 0) {
+    if (store_measure(folder_of(bench), share_store * bench->seconds, &speed, &err) < 0) {
         return qzctl_fail("%s", err.text);
     }
     json_decref(add_figure(bench, "commits of one position", speed.commits, "/s"));
