@@ -72,7 +72,7 @@ static double rate_of(struct evaluator *evaluator, const struct positions *posit
                       uint32_t batch, double seconds, struct evaluation *evaluations)
 {
     const double begin = processor_seconds();
-    double now = begin;
+    double now;
     uint64_t done = 0;
     uint32_t at = 0;
 

@@ -4,13 +4,15 @@
 
 #include <stdio.h>
 
-/* The steps' files, each NUL-terminated, in read-only data. */
+/* The steps' files, each NUL-terminated, in read-only data. A name in a literal takes no parentheses. */
+/* NOLINTBEGIN(bugprone-macro-parentheses) */
 #define EMBED(name, file)                        \
     __asm__(".pushsection .rodata\n" #name ":\n" \
             ".incbin \"" file "\"\n"             \
             ".byte 0\n"                          \
             ".popsection\n");                    \
     extern const char name[]
+/* NOLINTEND(bugprone-macro-parentheses) */
 EMBED(storage_schema_1, SCHEMA_FOLDER "/schema.sql");
 EMBED(storage_schema_2, SCHEMA_FOLDER "/schema_2.sql");
 EMBED(storage_schema_3, SCHEMA_FOLDER "/schema_3.sql");
