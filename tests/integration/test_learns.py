@@ -15,7 +15,10 @@ with Daemon(search={"nodes": 64}) as daemon:
         check(training["steps"] > 0 and training["policy_loss"] > 0 and training["value_loss"] > 0, "losses")
         check(training["policy_loss"] > training["policy_entropy"] - 0.05, "a loss below the targets' entropy")
         check(training["new_positions"] >= 300, f"due too early: {training['new_positions']} new positions")
-        drawn = training["samples"] / training["new_positions"]
+        # Of the new positions that training.max_samples lets it count: a slow training finds many.
+        counted = json.loads(training["settings"])["new_positions"]
+        check(counted == min(training["new_positions"], 2 * 300), f"{counted} of {training['new_positions']} new positions counted")
+        drawn = training["samples"] / counted
         check(1.8 <= drawn <= 2.3, f"{drawn} samples a new position, 2 were asked for")
         check(training["last_seq"] >= training["first_seq"] > 0, "window")
 

@@ -78,10 +78,9 @@ with Daemon(training={"window": {"c": 400}}) as daemon:
             SELECT (SELECT page_count FROM pragma_page_count), (SELECT freelist_count FROM pragma_freelist_count),
                    (SELECT min(seq) FROM games), (SELECT min(first_seq) FROM trainings
                     WHERE id = (SELECT max(id) FROM trainings) OR state = 'running')""")[0]
-        return pages * 4096 <= LIMIT or (oldest == first and free == 0)
+        return LIMIT if pages * 4096 <= LIMIT else 4 * LIMIT if oldest == first and free == 0 else None
 
-    wait_until(settled, 60, "a store that fits, or holds the window only")
-    fits = LIMIT if "takes more than that" not in daemon.log() else 4 * LIMIT
+    fits = wait_until(settled, 60, "a store that fits, or holds the window only")
     daemon.stop()
     size = os.path.getsize(f"{daemon.state}/qzd.db")
     check(size <= fits, f"{size} bytes, retention.bytes is {LIMIT}")
