@@ -143,7 +143,7 @@ def flipped_sign():
         daemon.wait_generation(LEARNT, 1800 if LONG else 120)
         daemon.stop()
         check(diagnosis(daemon)["value sign"]["state"] == "green", diagnosis(daemon)["value sign"])
-        net = daemon.one("SELECT file FROM nets WHERE state = 'current'")
+        net = daemon.one("SELECT file FROM nets WHERE state = 'current' AND line = 'main'")
         teacher = os.path.join(daemon.root, "flipped.safetensors")
         flip_value(os.path.join(daemon.state, net), teacher)
         daemon.change_config(teacher={"net": teacher, "ratio": {"value": 1}})
