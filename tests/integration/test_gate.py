@@ -43,7 +43,8 @@ def run_gate(gate, needed, seconds):
         check_store(daemon)
         check("passed its gate" in daemon.log(), "a line for the candidate")
         if "rejected" in needed:
-            check(daemon.one("SELECT count(*) FROM events WHERE what = 'net rejected'") >= 1, "an event for a rejection")
+            wait_until(lambda: daemon.one("SELECT count(*) FROM events WHERE what = 'net rejected'") >= 1, 10,
+                       "an event for a rejection")  # in the next commit
         for row in daemon.rows("SELECT * FROM match_results WHERE purpose = 'gate' AND verdict IS NOT NULL"):
             row = dict(row)
             if gate == "elo" and row["verdict"] != "refused":

@@ -16,23 +16,33 @@ def status(daemon, key):
     return wait_until(lambda: daemon.json("status") if daemon.json("status").get("running") else None, 20, "status")[key]
 
 
+def check_limits(daemon, nice, memory_mib, when):
+    """Of every child, soon: one that has just begun gets them from the daemon; one that ends meanwhile is passed over."""
+    def held():
+        seen = 0
+        for pid in daemon.children():
+            try:
+                is_so = os.getpriority(os.PRIO_PROCESS, pid) == min(own + nice, 19) and limit(pid) == str(memory_mib << 20)
+            except (ProcessLookupError, FileNotFoundError, StopIteration):
+                continue
+            if not is_so:
+                return False
+            seen += 1
+        return seen > 0
+    wait_until(held, 10, f"niceness and memory limits of all children {when}")
+
+
 own = os.getpriority(os.PRIO_PROCESS, 0)
 with Daemon(resources={"nice": 3, "memory_mib": 900, "cores": 1}) as daemon:
     daemon.wait_games(3)
-    found = daemon.children()
-    check(found, "no children")
-    for pid in found:
-        check(os.getpriority(os.PRIO_PROCESS, pid) == min(own + 3, 19), "niceness of a child")
-        check(limit(pid) == str(900 << 20), f"memory limit {limit(pid)}")
+    check_limits(daemon, 3, 900, "at the start")
     check(os.getpriority(os.PRIO_PROCESS, daemon.process.pid) == own, "niceness of the daemon")
     check(status(daemon, "slots") == 1, "core slots")
 
     # a reload reaches those that run
     daemon.change_config(resources={"nice": 5, "memory_mib": 1000, "cores": 1})
     daemon.qzctl("reload", ok=0)
-    for pid in daemon.children():
-        check(os.getpriority(os.PRIO_PROCESS, pid) == min(own + 5, 19), "niceness after a reload")
-        check(limit(pid) == str(1000 << 20), f"memory limit {limit(pid)} after a reload")
+    check_limits(daemon, 5, 1000, "after a reload")
 
     # paused, it stays so over a kill and a stop
     daemon.qzctl("pause", ok=0)
