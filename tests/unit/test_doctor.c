@@ -283,7 +283,7 @@ END_TEST
 START_TEST(too_many_samples_and_a_gap_to_held_out_games_are_told)
 {
     for (int i = 0; i < 3; i++) {
-        f.learning.trainings[i].samples = 50 * 20000;
+        f.learning.trainings[i].samples = 50L * 20000;
     }
     is("samples per position", "red");
     setup();

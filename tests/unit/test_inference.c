@@ -415,8 +415,8 @@ START_TEST(planes_of_one_value_are_what_the_reference_says)
     ck_assert_int_eq(reference_run(net, planes, 2, slow.policy, slow.value, &err), 0);
     ck_assert_int_eq(inference_create(net, 2, &inference, &err), 0);
     inference_run(inference, planes, 2, NULL, fast.policy, fast.value);
-    assert_near(fast.policy, slow.policy, 2 * net_policy_size(&arch), "logit", &arch, _i);
-    assert_near(fast.value, slow.value, 2 * net_value_outputs(&arch), "value", &arch, _i);
+    assert_near(fast.policy, slow.policy, 2UL * net_policy_size(&arch), "logit", &arch, _i);
+    assert_near(fast.value, slow.value, 2UL * net_value_outputs(&arch), "value", &arch, _i);
     inference_destroy(inference);
     outputs_destroy(&fast);
     outputs_destroy(&slow);

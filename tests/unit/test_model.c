@@ -251,7 +251,7 @@ static void check_paths(uint32_t height, uint32_t width, uint32_t se, enum net_v
     for (uint32_t i = 0; i < POSITIONS; i++) {
         for (size_t p = 0; p < arch.n_planes; p++) {
             for (size_t c = 0; c < cells; c++) {
-                planes[(i * arch.n_planes + p) * cells + c] =
+                planes[((size_t)i * arch.n_planes + p) * cells + c] =
                     batch[lanes_at(arch.n_planes, cells, i, p, c)];
             }
         }
@@ -261,7 +261,7 @@ static void check_paths(uint32_t height, uint32_t width, uint32_t se, enum net_v
     for (uint32_t i = 0; i < POSITIONS; i++) {
         for (size_t p = 0; p < arch.policy_planes; p++) {
             for (size_t c = 0; c < cells; c++) {
-                const float played = policy[(i * arch.policy_planes + p) * cells + c];
+                const float played = policy[((size_t)i * arch.policy_planes + p) * cells + c];
                 ck_assert_float_eq_tol(model_policy(model)[logit(&arch, p, i, c)], played,
                                        tolerance * fmaxf(1.0F, fabsf(played)));
             }
@@ -273,7 +273,7 @@ static void check_paths(uint32_t height, uint32_t width, uint32_t se, enum net_v
         for (size_t k = 0; k < outputs; k++) {
             const double raw = (double)model_value(model)[k * lanes_size(POSITIONS, 1) + i];
             ck_assert_double_eq_tol(outputs == 1 ? tanh(raw) : exp(raw) / total,
-                                    (double)values[i * outputs + k], (double)tolerance);
+                                    (double)values[(size_t)i * outputs + k], (double)tolerance);
         }
     }
     free(values);
