@@ -65,6 +65,7 @@ struct doctor_judged {
     uint32_t generation;
     double mistakes_net, mistakes_search; /* share; NaN: not judged (so) */
     int64_t n_net, n_search;
+    double value_accuracy; /* share of the value suites' positions; NaN: not judged so */
 };
 
 struct doctor_learning {

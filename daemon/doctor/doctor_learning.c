@@ -58,8 +58,8 @@ static void training_pace(const struct doctor_figures *f, struct diagnosis *ret)
         wanted += (double)t[i]->new_positions * t[i]->samples_per_position;
     }
     doctor_bound(ret, "samples drawn over those of samples_per_position: yellow < 0.75, red < 0.2");
-    if (n == 0 || !(wanted > 0)) {
-        doctor_text(ret, "no training yet");
+    if (n < 4 || !(wanted > 0)) { /* the first ones meet whatever had been played before */
+        doctor_text(ret, "fewer than four trainings");
         return;
     }
     ret->figure = drawn / wanted;

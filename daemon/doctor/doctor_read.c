@@ -196,7 +196,9 @@ static const char judged_sql[] =
     "(SELECT sum(value * n) / sum(n) FROM evaluations e WHERE e.net_id = nets.id AND "
     "metric = 'mistakes' AND nodes > 0), "
     "(SELECT sum(n) FROM evaluations e WHERE e.net_id = nets.id AND metric = 'mistakes' AND "
-    "nodes > 0) "
+    "nodes > 0), "
+    "(SELECT sum(value * n) / sum(n) FROM evaluations e WHERE e.net_id = nets.id AND "
+    "metric = 'value_accuracy' AND nodes = 0) "
     "FROM nets WHERE line = 'main' AND state <> 'rejected' AND generation <= ?1 "
     "ORDER BY generation DESC LIMIT ?2";
 
@@ -206,7 +208,8 @@ static void take_judged(sqlite3_stmt *s, struct doctor_judged *ret)
                                   .mistakes_net = real(s, 1),
                                   .mistakes_search = real(s, 3),
                                   .n_net = sqlite3_column_int64(s, 2),
-                                  .n_search = sqlite3_column_int64(s, 4)};
+                                  .n_search = sqlite3_column_int64(s, 4),
+                                  .value_accuracy = real(s, 5)};
 }
 
 static int read_judged(struct sqlite3 *db, const struct horizon *horizon,

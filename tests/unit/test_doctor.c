@@ -301,6 +301,21 @@ START_TEST(too_many_samples_and_a_gap_to_held_out_games_are_told)
 }
 END_TEST
 
+START_TEST(value_that_has_turned_round_shows_in_the_suites_where_search_hides_it)
+{
+    for (uint32_t i = 0; i < DOCTOR_JUDGED; i++) {
+        f.learning.judged[i].value_accuracy = 0.68;
+    }
+    is("value sign", "green");
+    f.learning.judged[0].value_accuracy = 0.45;
+    is("value sign", "yellow");
+    f.learning.judged[0].value_accuracy = 0.25;
+    is("value sign", "red");
+    f.learning.judged[0].value_accuracy = NAN; /* the newest is not judged yet */
+    is("value sign", "green");
+}
+END_TEST
+
 START_TEST(trainings_that_fall_behind_play_are_told)
 {
     for (int i = 0; i < 4; i++) {
@@ -315,7 +330,7 @@ START_TEST(trainings_that_fall_behind_play_are_told)
         f.learning.trainings[i].new_positions = i == 0 ? 30000 : 20000; /* one long wait is none */
     }
     is("training pace", "green");
-    f.learning.n_trainings = 0;
+    f.learning.n_trainings = 3;
     is("training pace", "unknown");
 }
 END_TEST
@@ -515,6 +530,7 @@ int main(void)
         matches_of_equal_games_are_red,
         false_resigns_must_be_certain_to_be_red,
         too_many_samples_and_a_gap_to_held_out_games_are_told,
+        value_that_has_turned_round_shows_in_the_suites_where_search_hides_it,
         trainings_that_fall_behind_play_are_told,
         losses_that_are_no_number_or_worse_than_nothing_are_red,
         learning_rate_is_judged_by_itself_and_by_what_it_does,
