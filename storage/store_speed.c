@@ -61,7 +61,7 @@ static int make_position(uint32_t ply, struct record_position *ret, struct error
     return 0;
 }
 
-/* One game of PLIES positions; a commit behind each `group` of them, counted from *pending. */
+/* One game of PLIES positions; a commit behind each `group` of rows, counted in *commits. */
 static int put_game(struct store *store, uint32_t group, uint64_t *commits, struct error *err)
 {
     const struct record_search search = {sha256, "bench", "bench", "{}"};

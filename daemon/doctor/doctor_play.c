@@ -28,8 +28,8 @@ static void take_worse(struct diagnosis *ret, enum doctor_state state, double fi
 }
 
 /* Where search proves much, q and so z stay right whatever v says. The value suites know better: a net that has turned
- * round is right where it was wrong, far below the best of the nets before it (measured: 68 % -> 25 %; healthy nets
- * stay within 3 points; one that says the same of all is right in half of them). */
+ * round is right where it was wrong, far below the best of the nets before it (measured: 68 % -> 24 %; one that says the same
+ * of all positions is right in 53 %). */
 static enum doctor_state judge_truth(const struct doctor_learning *l, double *ret_newest,
                                      double *ret_best)
 {
