@@ -29,7 +29,8 @@ struct event_exec {
     struct waiting queue[EVENT_EXEC_QUEUE];
     uint32_t first, n;
     uint32_t dropped;                                /* since a command was last told */
-    bool running, begun, exited, timed_out, closing; /* begun: `process` is a handle */
+    bool running, begun, closing;                    /* begun: `process` is a handle */
+    bool exited, drained, timed_out;                 /* drained: its stderr has ended */
     uint32_t n_open;                                 /* handles of this run */
     struct waiting event;
     char *name; /* of the command that runs */
@@ -173,6 +174,10 @@ static void on_ended(uv_process_t *process, int64_t status, int signal)
     exec->exited = true;
     exec->status = status;
     exec->signal = signal;
+    if (exec->drained) { /* the end of its stderr was seen first: either order happens */
+        finish_run(exec);
+        return;
+    }
     if (exec->timed_out && uv_is_active((uv_handle_t *)&exec->timer)) {
         return; /* what it started was told to end too and has its grace */
     }
@@ -199,6 +204,7 @@ static void on_errors(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer)
         exec->used += take;
     } else if (n < 0) {
         (void)uv_read_stop(stream);
+        exec->drained = true;
         if (exec->exited) {
             finish_run(exec);
         }
@@ -289,7 +295,7 @@ static void run(struct event_exec *exec)
     exec->process.data = exec->in.data = exec->errors.data = exec->timer.data = exec;
     exec->write.data = exec;
     exec->running = true;
-    exec->exited = exec->timed_out = false;
+    exec->exited = exec->drained = exec->timed_out = false;
     exec->used = 0;
     exec->name = strdup(exec->command.argument[0]);
     exec->begun = false;

@@ -207,6 +207,16 @@ START_TEST(command_that_ends_on_sigterm_is_not_waited_for_longer)
 }
 END_TEST
 
+/* Its stderr ends before it does: for certain here, now and then in the test above. */
+START_TEST(command_that_closed_its_stderr_is_not_waited_for_longer)
+{
+    use_script("exec sleep 1000 2>&-", NULL, 1);
+    put("x", "");
+    ck_assert_double_lt(seconds_of(run_out), 1 + EVENT_EXEC_GRACE_MS / 1000.0);
+    ck_assert_uint_eq(scene.n_troubles, 1);
+}
+END_TEST
+
 START_TEST(what_it_started_may_end_on_sigterm_by_itself)
 {
     use_script("(trap 'sleep 0.5; echo ended >> $out; exit 0' TERM; sleep 1000 & wait) &\nwait",
@@ -322,6 +332,7 @@ int main(void)
     tcase_add_test(tests, program_that_is_not_there_is_told);
     tcase_add_test(tests, command_that_hangs_is_ended_with_all_that_it_started);
     tcase_add_test(tests, command_that_ends_on_sigterm_is_not_waited_for_longer);
+    tcase_add_test(tests, command_that_closed_its_stderr_is_not_waited_for_longer);
     tcase_add_test(tests, what_it_started_may_end_on_sigterm_by_itself);
     tcase_add_test(tests, flood_runs_one_at_a_time_and_counts_what_it_drops);
     tcase_add_test(tests, command_that_reads_nothing_and_says_much_is_no_trouble);
