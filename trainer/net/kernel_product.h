@@ -13,8 +13,11 @@ INLINE vec multiply_add(vec sum, const float *v, vec weight, bool pairs)
     return sum + *v * weight;
 }
 
+/* Meanwhile a vector of `ahead` a step is fetched into the second cache: the weights of the next product, which follow
+ * these. A processor's own prefetching stops where weights are used over again from the first cache, so that each
+ * product would begin by waiting for the third: a fifth of the whole time on Intel's, whose third cache is far. */
 INLINE void product_rows(const float *v, size_t v_block, const float *u, uint32_t n_in, float *m,
-                         int rows, int vectors, bool pairs)
+                         int rows, int vectors, bool pairs, const float *ahead)
 {
     vec sums[16][KERNEL_VECTORS];
     UNROLL for (int i = 0; i < rows; i++)
@@ -41,6 +44,8 @@ INLINE void product_rows(const float *v, size_t v_block, const float *u, uint32_
                 }
             }
             u += vectors * LANES;
+            __builtin_prefetch(ahead, 0, 2);
+            ahead += LANES;
         }
         v += v_block;
         n_in -= n;
@@ -56,17 +61,18 @@ INLINE void product_rows(const float *v, size_t v_block, const float *u, uint32_
 
 /* A function for each number of rows, so that the last ones of a product are fast too: with few
  * positions they are all there is. */
-#define ROWS_CASE(n)                                                                 \
-    case n:                                                                          \
-        if (n <= most) {                                                             \
-            product_rows(v, v_block, u, n_in, m, n <= most ? n : 1, vectors, pairs); \
-        }                                                                            \
+#define ROWS_CASE(n)                                                                        \
+    case n:                                                                                 \
+        if (n <= most) {                                                                    \
+            product_rows(v, v_block, u, n_in, m, n <= most ? n : 1, vectors, pairs, ahead); \
+        }                                                                                   \
         break;
 
 INLINE void product_all(const float *v, size_t v_block, uint32_t n_rows, const float *u,
                         uint32_t n_in, float *m, int most, int vectors, bool pairs)
 {
     uint32_t panels = (n_rows + (uint32_t)most - 1) / (uint32_t)most;
+    const float *ahead = u + (size_t)n_in * (size_t)vectors * LANES;
     for (; panels > 0;
          panels--) { /* of even size: a last one of few rows would wait for its weights */
         uint32_t n = (n_rows + panels - 1) / panels;
@@ -90,6 +96,7 @@ INLINE void product_all(const float *v, size_t v_block, uint32_t n_rows, const f
         }
         v += (size_t)n * LANES;
         m += (size_t)n * (size_t)vectors * LANES;
+        ahead += (size_t)n_in * LANES;
         n_rows -= n;
     }
 }
