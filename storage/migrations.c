@@ -17,11 +17,12 @@ EMBED(storage_schema_1, SCHEMA_FOLDER "/schema.sql");
 EMBED(storage_schema_2, SCHEMA_FOLDER "/schema_2.sql");
 EMBED(storage_schema_3, SCHEMA_FOLDER "/schema_3.sql");
 EMBED(storage_schema_4, SCHEMA_FOLDER "/schema_4.sql");
+EMBED(storage_schema_5, SCHEMA_FOLDER "/schema_5.sql");
 
 struct migrations migrations_own(void)
 {
-    static const char *const steps[STORE_VERSION] = {storage_schema_1, storage_schema_2,
-                                                     storage_schema_3, storage_schema_4};
+    static const char *const steps[STORE_VERSION] = {
+        storage_schema_1, storage_schema_2, storage_schema_3, storage_schema_4, storage_schema_5};
     return (struct migrations){.n = STORE_VERSION, .steps = steps};
 }
 

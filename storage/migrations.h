@@ -12,7 +12,7 @@ struct sqlite3;
 
 enum {
     STORE_APPLICATION_ID = 0x717A6431, /* 'qzd1', in every store's header */
-    STORE_VERSION = 4,                 /* user_version that this program writes */
+    STORE_VERSION = 5,                 /* user_version that this program writes */
 };
 
 /* steps[i] leads from version i to i + 1. */

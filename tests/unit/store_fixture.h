@@ -110,6 +110,14 @@ static inline void fixture_undo_to(struct fixture *f, int version)
         [3] = "DROP TABLE diagnoses",
         [4] = "DROP TABLE removed_game_tallies; DROP TABLE removed_net_tallies;"
               "DROP TABLE removed_value_tallies",
+        [5] = "DROP TRIGGER value_figures; DROP TRIGGER value_figures_of_the_first; DROP VIEW "
+              "value_targets;"
+              "CREATE VIEW value_targets AS SELECT 'old' AS slope;"
+              "ALTER TABLE value_tallies DROP COLUMN mean_abs_qz; ALTER TABLE value_tallies DROP "
+              "COLUMN corr_qz;"
+              "ALTER TABLE value_tallies DROP COLUMN corr_vz; ALTER TABLE value_tallies DROP "
+              "COLUMN slope;"
+              "ALTER TABLE value_tallies DROP COLUMN bias",
     };
     char sql[64];
     for (int v = (int)(sizeof undo / sizeof undo[0]) - 1; v > version; v--) {

@@ -116,6 +116,43 @@ START_TEST(store_of_the_second_version_gains_the_doctors_table_and_keeps_its_row
 }
 END_TEST
 
+START_TEST(store_of_the_fourth_version_gains_the_figures_of_its_value_targets)
+{
+    struct fixture fixture;
+    struct fixture *f = &fixture;
+    static const char *const sums[] = {
+        "SELECT count(*) FROM value_targets WHERE mean_abs_qz IS NOT NULL AND bias IS NOT NULL",
+        "SELECT total(mean_abs_qz * (ply + 1)) FROM value_targets",
+        "SELECT total(corr_qz * (ply + 1)) FROM value_targets",
+        "SELECT total(corr_vz * (ply + 1)) FROM value_targets",
+        "SELECT total(slope * (ply + 1)) FROM value_targets",
+        "SELECT total(bias * (ply + 1)) FROM value_targets",
+    };
+    double before[sizeof sums / sizeof sums[0]];
+    open_with_net(f);
+    for (uint64_t number = 1; number <= 20; number++) {
+        put_game(f, number, 6, number % 2 == 0, NULL);
+    }
+    ck_ok(store_commit(f->store, &f->err));
+    for (size_t i = 0; i < sizeof sums / sizeof sums[0]; i++) {
+        before[i] = sql_number(f, sums[i]);
+        ck_assert_msg(before[i] != 0, "%s: nothing to compare", sums[i]); 
+    }
+    ck_assert_double_eq(before[0], sql_number(f, "SELECT count(*) FROM value_tallies"));
+    fixture_undo_to(f, 4);
+    fixture_reopen(f, STORE_WRITE);
+    for (size_t i = 0; i < sizeof sums / sizeof sums[0]; i++) {
+        ck_assert_msg(sql_number(f, sums[i]) == before[i], "%s", sums[i]);
+    }
+    ck_ok(store_check_tallies(f->store, &f->err));
+    put_game(f, 21, 6, 1, NULL); /* and they go on */
+    ck_ok(store_commit(f->store, &f->err));
+    ck_assert_double_ne(sql_number(f, sums[2]), before[2]);
+    ck_ok(store_check_tallies(f->store, &f->err));
+    fixture_close(f);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("migrations");
@@ -126,6 +163,7 @@ int main(void)
     tcase_add_test(tests, newer_database_is_refused);
     tcase_add_test(tests, new_store_has_its_marks_and_settings);
     tcase_add_test(tests, store_of_the_second_version_gains_the_doctors_table_and_keeps_its_rows);
+    tcase_add_test(tests, store_of_the_fourth_version_gains_the_figures_of_its_value_targets);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

@@ -352,7 +352,9 @@ START_TEST(check_names_the_first_tally_that_differs)
         {"UPDATE net_tallies SET games = games + 1", "games"},
         {"UPDATE value_tallies SET qz = qz - 1 WHERE ply = 3", "qz"},
         {"DELETE FROM value_tallies WHERE ply = 5", "value_tallies"},
-        {"INSERT INTO value_tallies VALUES(1, 9, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
+        {"INSERT INTO value_tallies SELECT 1, 9, 0, n, abs_qz, q, qq, z, zz, qz, v, vv, vz, 0, 0, "
+         "0, 0, 0"
+         " FROM value_tallies LIMIT 1",
          "value_tallies"},
         {"UPDATE game_tallies SET positions = 7", "positions"},
         {"UPDATE games SET full_positions = 4 WHERE id = 2", "full_positions"},
