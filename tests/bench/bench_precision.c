@@ -58,9 +58,12 @@ static int set_tables(struct bench *b, uint32_t n_pairs, struct error *err)
     struct opening_line *openings = NULL;
     size_t n_openings = 0;
     const char *why;
+    if (b->game == NULL || n_pairs == 0) {
+        return error_set(err, ERROR_INVALID, "no game, or no pairs");
+    }
     int r = opening_list(b->game, 1, &openings, &n_openings);
-    if (r < 0) {
-        return error_set(err, r, "no memory for openings");
+    if (r < 0 || n_openings == 0) {
+        return error_set(err, r < 0 ? r : ERROR_INVALID, "no openings");
     }
     n_pairs = n_pairs < n_openings ? n_pairs : (uint32_t)n_openings;
     b->n_tables = 2 * n_pairs;
@@ -117,9 +120,12 @@ static uint32_t play_side(struct bench *b, uint32_t side, struct search_result *
 
 static void play_all(struct bench *b, struct error *err)
 {
+    if (b->n_tables == 0) {
+        return;
+    }
     struct search_result *results = calloc(b->n_tables, sizeof *results);
-    const void **states = calloc(b->n_tables, sizeof *states);
-    struct table **at = calloc(b->n_tables, sizeof *at);
+    const void **states = calloc(b->n_tables, sizeof(void *));
+    struct table **at = calloc(b->n_tables, sizeof(void *));
     if (results == NULL || states == NULL || at == NULL) {
         abort();
     }

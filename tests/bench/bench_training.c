@@ -306,6 +306,7 @@ static bool choose_shape(struct bench *bench)
         return net_arch_for_game(arch, bench->game, &err) == 0;
     }
     snprintf(arch->game, sizeof(arch->game), "none");
+    // NOLINTNEXTLINE(cert-err34-c)
     return sscanf(bench->name, "%ux%ux%ux%u", &arch->height, &arch->width, &arch->n_planes,
                   &arch->policy_planes) == 4 &&
            net_arch_check(arch, &err) == 0;

@@ -135,7 +135,7 @@ static float *noise_of_batch(uint64_t from, float rest)
 }
 
 static struct ending ending_begin(const struct lanes_kernel *kernel, uint32_t squeeze,
-                                  bool with_skip, float *dy)
+                                  bool with_skip, const float *dy)
 {
     struct ending e = {.layer = {ending_forward, buffer_create(n_x), dy, n_x},
                        .crew = crew_create(2),
