@@ -4,6 +4,7 @@
 #include "daemon/slots.h"
 #include "selfplay/match.h"
 #include "selfplay/speed.h"
+#include "storage/clock.h"
 #include "trainer/net/kernel.h"
 
 #include <errno.h>
@@ -31,10 +32,7 @@ int64_t daemon_now_ms(void)
 
 int64_t daemon_wall_ms(void)
 {
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return clock_ms(CLOCK_REALTIME);
 }
 
 void daemon_say(struct daemon *d, enum log_severity severity, const char *what, const char *format,

@@ -2,13 +2,13 @@
 
 #include "mcts/random.h"
 #include "selfplay/worker.h"
+#include "storage/clock.h"
 #include "trainer/net/evaluator.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* Enough different positions that a batch's planes are as sparse as a game's are in the mean. */
 enum { POSITIONS = 256, SEED = 1 };
@@ -17,13 +17,6 @@ const struct speed_batches speed_batches_usual = {
     .n = 7,
     .batch = {4, 8, 16, 24, 32, 48, 64},
 };
-
-static double processor_seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 struct positions {
     union game_state *states;
@@ -71,7 +64,7 @@ static int make_positions(const struct game *game, struct positions *ret, struct
 static double rate_of(struct evaluator *evaluator, const struct positions *positions,
                       uint32_t batch, double seconds, struct evaluation *evaluations)
 {
-    const double begin = processor_seconds();
+    const double begin = clock_seconds(CLOCK_THREAD_CPUTIME_ID);
     double now;
     uint64_t done = 0;
     uint32_t at = 0;
@@ -83,7 +76,7 @@ static double rate_of(struct evaluator *evaluator, const struct positions *posit
         evaluator_run(evaluator, positions->requests + at, batch, evaluations);
         at += batch;
         done += batch;
-        now = processor_seconds();
+        now = clock_seconds(CLOCK_THREAD_CPUTIME_ID);
     } while (now - begin < seconds);
     return (double)done / (now - begin);
 }
@@ -99,12 +92,13 @@ static void measure(struct evaluator *evaluator, const struct positions *positio
                     struct speed_batches *batches, struct evaluation *evaluations)
 {
     const double slice = seconds / (SPEED_ROUNDS * batches->n);
-    const double begin = processor_seconds();
+    const double begin = clock_seconds(CLOCK_THREAD_CPUTIME_ID);
     double rates[SPEED_MAX_BATCHES][SPEED_ROUNDS];
     uint32_t rounds = 0;
 
     /* A large net needs longer than a slice for one batch: then there are fewer rounds. */
-    while (rounds < SPEED_ROUNDS && (rounds == 0 || processor_seconds() - begin < 2 * seconds)) {
+    while (rounds < SPEED_ROUNDS &&
+           (rounds == 0 || clock_seconds(CLOCK_THREAD_CPUTIME_ID) - begin < 2 * seconds)) {
         for (uint32_t i = 0; i < batches->n; i++) {
             rates[i][rounds] = rate_of(evaluator, positions, batches->batch[i], slice, evaluations);
         }
@@ -210,13 +204,13 @@ static int fill(struct worker *worker, struct source *source, struct error *err)
 static int play(struct worker *worker, struct source *source, double seconds, double *ret_seconds,
                 struct error *err)
 {
-    const double begin = processor_seconds();
+    const double begin = clock_seconds(CLOCK_THREAD_CPUTIME_ID);
     int r = 0;
 
     do {
         r = fill(worker, source, err);
         r = r < 0 ? r : worker_step(worker, err);
-        *ret_seconds = processor_seconds() - begin;
+        *ret_seconds = clock_seconds(CLOCK_THREAD_CPUTIME_ID) - begin;
     } while (r >= 0 && *ret_seconds < seconds);
     return r < 0 ? r : 0;
 }

@@ -2,6 +2,8 @@
  * one is said with file:line, and nothing of the file is kept. */
 #include "selfplay/suite.h"
 
+#include "storage/clock.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <math.h>
@@ -9,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* ---- files ---- */
 
@@ -355,18 +356,11 @@ static void sum_values(const struct suite *suite, const struct verdict *verdicts
     ret->value_cross_entropy = share(cross_entropy, suite->n);
 }
 
-static double processor_seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
 int suite_run(const struct suite *suite, struct player *player, const struct search_params *params,
               uint32_t nodes, struct suite_result *ret, uint16_t *ret_actions,
               bool (*should_stop)(void *context), void *context, struct error *err)
 {
-    double begun = processor_seconds();
+    double begun = clock_seconds(CLOCK_THREAD_CPUTIME_ID);
     uint64_t evaluated = player_evaluations(player);
     const void **states = calloc(suite->n, sizeof *states);
     struct judge judge = {.suite = suite, .verdicts = calloc(suite->n, sizeof *judge.verdicts)};
@@ -397,7 +391,7 @@ int suite_run(const struct suite *suite, struct player *player, const struct sea
         sum_values(suite, judge.verdicts, ret);
     }
     ret->evaluations = player_evaluations(player) - evaluated;
-    ret->seconds = processor_seconds() - begun;
+    ret->seconds = clock_seconds(CLOCK_THREAD_CPUTIME_ID) - begun;
 out:
     free(judge.verdicts);
     free(states);

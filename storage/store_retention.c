@@ -5,10 +5,11 @@
  * its last pages into the holes. */
 #include "storage/store_internal.h"
 
+#include "storage/clock.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 enum {
     VACUUM_PAGES = 16,  /* between looks at the clock */
@@ -148,14 +149,6 @@ static int64_t used_bytes(const struct sizes *sizes)
     return (sizes->pages - sizes->free_pages) * sizes->page;
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* ---- dropping ---- */
 /* seq from which on all is kept: the first that the newest training, or a running one, draws from. 0: no training has
  * begun, so nothing may go. */
@@ -242,7 +235,8 @@ static int drop_games(struct store *store, const struct store_retention *what, i
     int64_t id = 0;
 
     /* One at least, so that a slow machine gets on as well. */
-    while (r == 0 && used_bytes(sizes) > what->bytes && (ret->games == 0 || now_ms() < until_ms)) {
+    while (r == 0 && used_bytes(sizes) > what->bytes &&
+           (ret->games == 0 || clock_ms(CLOCK_MONOTONIC) < until_ms)) {
         struct tally_game game;
         r = oldest(store, before_seq, &game, &id, &ret->last_seq, err);
         if (r <= 0) {
@@ -280,7 +274,7 @@ static int shrink(struct store *store, const struct store_retention *what, int64
         }
         r = read_sizes(store, sizes, err);
         *ret_stuck = r == 0 && sizes->pages == before;
-        if (*ret_stuck || now_ms() >= until_ms) {
+        if (*ret_stuck || clock_ms(CLOCK_MONOTONIC) >= until_ms) {
             break;
         }
     }
@@ -306,7 +300,7 @@ static int retain(struct store *store, const struct store_retention *what,
 {
     struct sizes sizes = {0};
     bool stuck = false;
-    int64_t until_ms = now_ms() + what->budget_ms;
+    int64_t until_ms = clock_ms(CLOCK_MONOTONIC) + what->budget_ms;
     int r = read_sizes(store, &sizes, err);
 
     if (r == 0 && used_bytes(&sizes) > what->bytes) {

@@ -1,5 +1,6 @@
 #include "storage/store_speed.h"
 
+#include "storage/clock.h"
 #include "storage/policy.h"
 #include "storage/store.h"
 
@@ -9,20 +10,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { PLIES = 30, GROUP_POSITIONS = 500, VISITS = 799 };
 
 static const char sha256[] = "00000000000000000000000000000000"
                              "00000000000000000000000000000000";
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static int add_net(struct store *store, struct error *err)
 {
@@ -87,7 +80,7 @@ static int put_game(struct store *store, uint32_t group, uint64_t *commits, stru
 static int fill(struct store *store, double seconds, uint32_t group, double *ret_commits,
                 double *ret_positions, struct error *err)
 {
-    const double begin = now();
+    const double begin = clock_seconds(CLOCK_MONOTONIC);
     uint64_t commits = 0;
     uint64_t games = 0;
     int r = 0;
@@ -95,9 +88,9 @@ static int fill(struct store *store, double seconds, uint32_t group, double *ret
     do {
         r = put_game(store, group, &commits, err);
         games++;
-    } while (r >= 0 && now() - begin < seconds);
+    } while (r >= 0 && clock_seconds(CLOCK_MONOTONIC) - begin < seconds);
     r = r < 0 ? r : store_commit(store, err);
-    const double took = now() - begin;
+    const double took = clock_seconds(CLOCK_MONOTONIC) - begin;
     *ret_commits = (double)commits / took;
     *ret_positions = (double)(games * PLIES) / took;
     return r;

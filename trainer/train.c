@@ -4,6 +4,7 @@
  * gives the same bits. */
 #include "trainer/train.h"
 #include "mcts/random.h"
+#include "storage/clock.h"
 #include "storage/store.h"
 #include "trainer/batch.h"
 #include "trainer/buffer.h"
@@ -22,7 +23,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 /* Of batch norm's running statistics, per step; the net that plays has its own (refresh_positions). */
@@ -72,13 +72,6 @@ struct training {
     double began, reported, saved; /* seconds */
     int64_t began_step, reported_step;
 };
-
-static double now_seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 /* ---- beginning ---- */
 
@@ -256,7 +249,7 @@ static void begin_steps(struct training *training)
         *head = (struct checkpoint_head){.optimizer = kind, .average_step = average_step};
         memcpy(head->job, training->identity, sizeof(head->job));
     }
-    training->began = training->reported = training->saved = now_seconds();
+    training->began = training->reported = training->saved = clock_seconds(CLOCK_MONOTONIC);
     training->began_step = training->reported_step = head->step;
 }
 
@@ -339,7 +332,7 @@ static void report(struct training *training)
     if (!due && head->step < training->steps) {
         return;
     }
-    const double now = now_seconds();
+    const double now = clock_seconds(CLOCK_MONOTONIC);
     const int64_t samples = (head->step - training->reported_step) * params->batch;
     const struct train_progress progress = {
         .step = head->step,
@@ -385,12 +378,13 @@ static int run_steps(struct training *training, struct error *err)
             return r;
         }
         report(training);
-        if (now_seconds() - training->saved >= (double)training->job->params.checkpoint_seconds) {
+        if (clock_seconds(CLOCK_MONOTONIC) - training->saved >=
+            (double)training->job->params.checkpoint_seconds) {
             r = checkpoint_save(&training->state, training->files.running, err);
             if (r < 0) {
                 return r;
             }
-            training->saved = now_seconds();
+            training->saved = clock_seconds(CLOCK_MONOTONIC);
         }
     }
     return 0;
@@ -463,7 +457,7 @@ static int finish_net(struct training *training, struct train_result *ret, struc
         .grad_norm = head->tail.grad_norm / (double)head->tail.steps,
         .learning_rate = rate_at(training, samples_done(training)),
         .samples_per_s = (double)(own_steps * training->job->params.batch) /
-                         fmax(1e-9, now_seconds() - training->began),
+                         fmax(1e-9, clock_seconds(CLOCK_MONOTONIC) - training->began),
     };
     struct net *net = net_copy(training->state.average);
 

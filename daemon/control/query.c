@@ -2,6 +2,7 @@
 
 #include "daemon/control/query_access.h"
 #include "daemon/doctor/doctor_read.h"
+#include "storage/clock.h"
 #include "storage/sqlfunctions.h"
 #include "storage/store.h"
 
@@ -13,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 enum {
     PROGRESS_OPS = 2000,         /* virtual machine steps between looks at clock and stop flag */
@@ -30,13 +30,6 @@ struct session {
     struct query_access access;
     bool timed_out;
 };
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 void query_format_real(double value, char ret_text[QUERY_REAL_TEXT])
 {
@@ -58,7 +51,7 @@ static bool stopped(const struct session *session)
 static int on_progress(void *context)
 {
     struct session *session = context;
-    session->timed_out = session->timed_out || now_ms() > session->deadline_ms;
+    session->timed_out = session->timed_out || clock_ms(CLOCK_MONOTONIC) > session->deadline_ms;
     return session->timed_out || stopped(session);
 }
 
@@ -75,11 +68,12 @@ static int open_session(const struct query_request *request, struct session *ret
     /* A check reads everything and takes its time, as long as its asker allows; the doctor reads in many short
      * statements. */
     if (request->kind == QUERY_CHECK) {
-        ret->deadline_ms =
-            request->time_limit_ms == 0 ? INT64_MAX : now_ms() + request->time_limit_ms;
+        ret->deadline_ms = request->time_limit_ms == 0
+                               ? INT64_MAX
+                               : clock_ms(CLOCK_MONOTONIC) + request->time_limit_ms;
     } else if (request->kind != QUERY_DOCTOR) {
-        ret->deadline_ms =
-            now_ms() + (request->kind == QUERY_SQL ? request->time_limit_ms : STORE_MS);
+        ret->deadline_ms = clock_ms(CLOCK_MONOTONIC) +
+                           (request->kind == QUERY_SQL ? request->time_limit_ms : STORE_MS);
     }
     sqlite3_progress_handler(ret->db, PROGRESS_OPS, on_progress, ret);
     return 0;

@@ -1,12 +1,13 @@
 #include "daemon/doctor/doctor_read.h"
 
+#include "storage/clock.h"
+
 #include <limits.h>
 #include <math.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum {
     RESIGN_GAMES = 5000,
@@ -87,14 +88,6 @@ static double real(sqlite3_stmt *statement, int column)
 }
 
 /* ---- until when ---- */
-static int64_t wall_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static int find_horizon(const struct doctor_source *source, struct horizon *ret, struct error *err)
 {
     struct sqlite3 *db = source->db;
@@ -112,7 +105,7 @@ static int find_horizon(const struct doctor_source *source, struct horizon *ret,
         found = true;
         ret->generation = (uint32_t)sqlite3_column_int64(statement, 0);
         ret->net_id = sqlite3_column_int64(statement, 1);
-        ret->at = now ? wall_ms() : sqlite3_column_int64(statement, 2);
+        ret->at = now ? clock_ms(CLOCK_REALTIME) : sqlite3_column_int64(statement, 2);
     }
     r = r == 0 ? finish(db, statement, err) : r;
     if (r == 0 && !found) {

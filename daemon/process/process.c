@@ -1,5 +1,6 @@
 #include "daemon/process/process.h"
 
+#include "storage/clock.h"
 #include "trainer/net/blas.h"
 #include "trainer/net/inference.h"
 
@@ -15,14 +16,6 @@
 #include <unistd.h>
 
 enum { OUTPUT_BYTES = 64 << 10, SIGN_OF_LIFE_MS = 5000 };
-
-static int64_t clock_ms(clockid_t clock)
-{
-    struct timespec now;
-
-    (void)clock_gettime(clock, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 int64_t process_wall_ms(void)
 {

@@ -1,6 +1,7 @@
 #include "daemon/qzctl/bench_training.h"
 
 #include "selfplay/worker.h"
+#include "storage/clock.h"
 #include "storage/store.h"
 #include "trainer/net/blas.h"
 #include "trainer/train.h"
@@ -27,13 +28,6 @@ struct bench_training {
     struct error *err;
     double begin, seconds, samples, took; /* of the training that runs */
 };
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ---- games ---- */
 static void put_start(const struct record_start *start, void *context)
@@ -65,10 +59,10 @@ static void put_end(const char *uid, const struct record_end *end, void *context
     }
 }
 
-static int64_t clock_ms(void *context)
+static int64_t wall_clock(void *context)
 {
     (void)context;
-    return (int64_t)time(NULL) * 1000;
+    return clock_ms(CLOCK_REALTIME);
 }
 
 static int add_games(struct worker *worker, uint32_t *next, struct error *err)
@@ -88,10 +82,10 @@ static int play_games(struct bench_training *bench, const struct net *net, doubl
 {
     const struct worker_params params = {
         .game = bench->game, .games = GAMES, .host = "bench", .build = "bench"};
-    const struct worker_sink sink = {put_start, put_position, put_end, clock_ms, bench};
+    const struct worker_sink sink = {put_start, put_position, put_end, wall_clock, bench};
     struct selfplay_settings settings = selfplay_settings_default;
     struct worker *worker = NULL;
-    const double begin = now();
+    const double begin = clock_seconds(CLOCK_MONOTONIC);
     uint32_t next = 0;
 
     settings.search.nodes = NODES;
@@ -99,7 +93,8 @@ static int play_games(struct bench_training *bench, const struct net *net, doubl
     int r = worker_create(&params, &sink, &worker, err);
     r = r < 0 ? r : worker_set_net(worker, net, bench->net_sha256, err);
     r = r < 0 ? r : worker_set_settings(worker, &settings, err);
-    while (r >= 0 && bench->result >= 0 && (now() - begin < seconds || bench->games == 0)) {
+    while (r >= 0 && bench->result >= 0 &&
+           (clock_seconds(CLOCK_MONOTONIC) - begin < seconds || bench->games == 0)) {
         r = add_games(worker, &next, err);
         r = r < 0 ? r : worker_step(worker, err);
     }
@@ -207,11 +202,11 @@ static void hear(const struct train_progress *progress, void *context)
     struct bench_training *bench = context;
 
     if (bench->begin == 0) { /* the first steps meet cold pages: they do not count */
-        bench->begin = now();
+        bench->begin = clock_seconds(CLOCK_MONOTONIC);
         bench->samples = -(double)progress->samples;
         return;
     }
-    bench->took = now() - bench->begin;
+    bench->took = clock_seconds(CLOCK_MONOTONIC) - bench->begin;
     if (bench->took < bench->seconds) {
         return;
     }

@@ -3,12 +3,12 @@
 
 #include "selfplay/match.h"
 #include "selfplay/sprt.h"
+#include "storage/clock.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { OWN_GAMES, OWN_SPRT, N_OWN }; /* options that only match has */
@@ -36,16 +36,7 @@ struct contest {
 /* ---- playing ---- */
 static int64_t wall_ms(void)
 {
-    struct timespec now;
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-static double processor_seconds(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+    return clock_ms(CLOCK_REALTIME);
 }
 
 static void show_progress(const struct contest *c)
@@ -132,9 +123,9 @@ static int play(struct contest *c)
     };
     c->signals = qzctl_signals_open();
     c->shows_progress = isatty(STDERR_FILENO) == 1;
-    double began = processor_seconds();
+    double began = clock_seconds(CLOCK_PROCESS_CPUTIME_ID);
     int r = match_play(&params, take_pair, c, interrupted, c, &err);
-    c->seconds = processor_seconds() - began;
+    c->seconds = clock_seconds(CLOCK_PROCESS_CPUTIME_ID) - began;
     qzctl_signals_hold(false);
     if (c->shows_progress) {
         fputs("\r\033[K", stderr);

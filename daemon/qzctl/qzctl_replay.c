@@ -3,13 +3,13 @@
 #include "daemon/qzctl/qzctl_replay.h"
 
 #include "daemon/qzctl/qzctl_games.h"
+#include "storage/clock.h"
 #include "trainer/net/inference.h"
 
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -311,7 +311,7 @@ static int replay_chunk(struct replaying *r, const int64_t *ids, uint32_t n)
 static int replay_all(struct replaying *r, const struct ids *ids)
 {
     int code = QZCTL_OK;
-    clock_gettime(CLOCK_MONOTONIC, &r->began);
+    r->began = clock_seconds(CLOCK_MONOTONIC);
     r->indices = calloc(CHUNK, sizeof *r->indices);
     r->replay_games = calloc(CHUNK, sizeof *r->replay_games);
     r->differences = json_array();

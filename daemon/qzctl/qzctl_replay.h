@@ -5,8 +5,6 @@
 #include "daemon/qzctl/qzctl.h"
 #include "daemon/qzctl/recorded_games.h"
 
-#include <time.h>
-
 enum { REPLAY_MAX_SAID = 100000 }; /* differences told, and kept of a chunk */
 
 struct replay_options {
@@ -52,7 +50,7 @@ struct replaying {
     struct program *programs;
     size_t n_programs;
     struct replay_counts counts;
-    struct timespec began;
+    double began; /* CLOCK_MONOTONIC */
 };
 
 /* ---- qzctl_replay_say.c ---- */

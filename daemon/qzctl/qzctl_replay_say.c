@@ -1,6 +1,7 @@
 /* What a replay tells: its differences, in order, and the outcome. */
 #include "daemon/qzctl/qzctl_replay.h"
 
+#include "storage/clock.h"
 #include "trainer/net/inference.h"
 
 #include <stdio.h>
@@ -97,13 +98,6 @@ void qzctl_replay_put_differences(struct replaying *r)
 
 /* ---- the outcome ---- */
 
-static double seconds_since(const struct timespec *began)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)(now.tv_sec - began->tv_sec) + (double)(now.tv_nsec - began->tv_nsec) / 1e9;
-}
-
 static json_t *counts_json(uint64_t n, uint64_t identical, uint64_t close, uint64_t different)
 {
     return json_pack("{s:I, s:I, s:I, s:I}", "n", (json_int_t)n, "identical", (json_int_t)identical,
@@ -131,7 +125,7 @@ int qzctl_replay_put_json(const struct replaying *r)
         "kernel", inference_kernel(), "tolerance", "net", r->options->tolerance.net, "search",
         r->options->tolerance.search, "n_differences", (json_int_t)r->n_differences, "differences",
         r->differences, "evaluations", (json_int_t)counts->evaluations, "seconds",
-        seconds_since(&r->began));
+        clock_seconds(CLOCK_MONOTONIC) - r->began);
     char *text = object == NULL ? NULL : json_dumps(object, JSON_REAL_PRECISION(9));
     int code = text == NULL ? qzctl_fail("out of memory") : qzctl_put_json(text);
     free(text);
@@ -167,7 +161,7 @@ int qzctl_replay_put_text(const struct replaying *r)
     }
     printf("%llu game%s, %llu positions in %.1f s: ", (unsigned long long)counts->games,
            counts->games == 1 ? "" : "s", (unsigned long long)counts->positions,
-           seconds_since(&r->began));
+           clock_seconds(CLOCK_MONOTONIC) - r->began);
     if (counts->games_identical == counts->games) {
         printf("identical\n");
     } else {

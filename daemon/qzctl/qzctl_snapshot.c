@@ -1,13 +1,13 @@
 /* snapshot: a copy of the store, beside a daemon or without one. qzctl copies it itself: reading is all it takes. */
 #include "daemon/qzctl/qzctl.h"
 
+#include "storage/clock.h"
 #include "storage/store.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { OPTION_CHECK = 1 };
@@ -52,8 +52,6 @@ static int run_snapshot(struct qzctl *qzctl, const struct qzctl_command *command
     char path[PATH_MAX];
     struct error err = {""};
     struct store *store = NULL;
-    struct timespec began;
-    struct timespec ended;
     bool check = false;
     int first = 0;
     int r = qzctl_parse(qzctl, command, argc, argv, own, take_check, &check, &first);
@@ -64,21 +62,18 @@ static int run_snapshot(struct qzctl *qzctl, const struct qzctl_command *command
         return qzctl_usage(command, "one new file is needed");
     }
     int signals = qzctl_signals_open();
-    clock_gettime(CLOCK_MONOTONIC, &began);
+    const double began = clock_seconds(CLOCK_MONOTONIC);
     qzctl_db_path(qzctl, path);
     r = store_open(path, STORE_READ, &store, &err);
     if (r == 0) {
         r = store_snapshot(store, argv[first], check, go_on, &signals, &err);
     }
     store_close(store);
-    clock_gettime(CLOCK_MONOTONIC, &ended);
     close(signals);
     if (r < 0) {
         return qzctl_fail("%s", err.text);
     }
-    return say(qzctl, argv[first], check,
-               (double)(ended.tv_sec - began.tv_sec) +
-                   (double)(ended.tv_nsec - began.tv_nsec) / 1e9);
+    return say(qzctl, argv[first], check, clock_seconds(CLOCK_MONOTONIC) - began);
 }
 
 const struct qzctl_command qzctl_snapshot = {

@@ -2,6 +2,7 @@
 #include "daemon/qzctl/qzctl.h"
 
 #include "daemon/qzctl/watch_view.h"
+#include "storage/clock.h"
 
 #include <langinfo.h>
 #include <poll.h>
@@ -9,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
 struct watch {
@@ -19,20 +19,6 @@ struct watch {
     bool running;
     bool screen; /* standard output is a terminal that can move its cursor */
 };
-
-static double monotonic(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
-static int64_t wall_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static int ask_one(struct watch *watch, enum query_kind kind, bool *ret_running, json_t **ret)
 {
@@ -93,9 +79,9 @@ static int put_json_line(const struct watch *watch)
 {
     const json_t *rows = json_object_get(watch->progress, "rows");
     const json_t *last = json_array_get(rows, json_array_size(rows) - 1);
-    return qzctl_put_object(json_pack("{s:I, s:b, s:O, s:O?}", "at", (json_int_t)wall_ms(),
-                                      "running", (int)watch->running, "status", watch->status,
-                                      "progress", last));
+    return qzctl_put_object(
+        json_pack("{s:I, s:b, s:O, s:O?}", "at", (json_int_t)clock_ms(CLOCK_REALTIME), "running",
+                  (int)watch->running, "status", watch->status, "progress", last));
 }
 
 static int put_line(const struct watch *watch)
@@ -106,7 +92,7 @@ static int put_line(const struct watch *watch)
     if (text == NULL) {
         return qzctl_fail("out of memory");
     }
-    qzctl_time_text(wall_ms(), when);
+    qzctl_time_text(clock_ms(CLOCK_REALTIME), when);
     printf("%s %s\n", when, text);
     free(text);
     return qzctl_flush();
@@ -124,7 +110,7 @@ static bool wait_until(const struct watch *watch, int signals, double at)
 {
     struct pollfd polled = {signals, POLLIN, 0};
     for (;;) {
-        double left = at - monotonic();
+        double left = at - clock_seconds(CLOCK_MONOTONIC);
         if (left <= 0) {
             return true;
         }
@@ -147,7 +133,7 @@ static int watch_on(struct watch *watch, double interval)
 {
     int signals = qzctl_signals_open();
     int r = QZCTL_OK;
-    double next = monotonic();
+    double next = clock_seconds(CLOCK_MONOTONIC);
     bool screen = watch->screen && !watch->qzctl->json;
     if (signals < 0) {
         return qzctl_fail("no pipe for signals");
@@ -158,8 +144,8 @@ static int watch_on(struct watch *watch, double interval)
     do {
         r = show(watch);
         next += interval;
-        if (next < monotonic()) { /* behind: no burst to catch up */
-            next = monotonic() + interval;
+        if (next < clock_seconds(CLOCK_MONOTONIC)) { /* behind: no burst to catch up */
+            next = clock_seconds(CLOCK_MONOTONIC) + interval;
         }
         if (r != QZCTL_OK || !wait_until(watch, signals, next)) {
             break;

@@ -5,6 +5,7 @@
  * The input is as sparse as a board in a game's middle; logits are asked for of as many moves as are legal there.
  * QZD_KERNEL and QZD_PRECISION choose the kernel; unset, the best one in fp32 that the processor can run. In bf16 the
  * share is that of the core's peak of bf16 products (vdpbf16ps). */
+#include "storage/clock.h"
 #include "trainer/net/fma_peak.h"
 #include "trainer/net/inference.h"
 #include "trainer/net/kernel.h"
@@ -48,13 +49,13 @@ struct bench {
 
 static double rate(struct bench *b, uint32_t batch)
 {
-    double start = fma_peak_now();
+    double start = clock_seconds(CLOCK_THREAD_CPUTIME_ID);
     long done = 0;
     do {
         inference_run(b->inference, b->planes, batch, b->wanted, b->policy, b->value);
         done += batch;
-    } while (fma_peak_now() - start < 0.1);
-    return (double)done / (fma_peak_now() - start);
+    } while (clock_seconds(CLOCK_THREAD_CPUTIME_ID) - start < 0.1);
+    return (double)done / (clock_seconds(CLOCK_THREAD_CPUTIME_ID) - start);
 }
 
 /* One stone on every other cell, its plane by turns; the last plane is full, as in Connect Four and chess. */

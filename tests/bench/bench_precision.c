@@ -7,11 +7,11 @@
 #include "selfplay/opening.h"
 #include "selfplay/rating.h"
 #include "selfplay/suite.h"
+#include "storage/clock.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { SIDE_BY_SIDE = 64, CACHE_ENTRIES = 1 << 18 };
 
@@ -31,13 +31,6 @@ struct bench {
     struct table *tables;
     uint32_t n_tables;
 };
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static int open_player(struct bench *b, uint32_t i, const struct net *net, struct error *err)
 {
@@ -105,13 +98,13 @@ static uint32_t play_side(struct bench *b, uint32_t side, struct search_result *
             states[n++] = &b->tables[i].state;
         }
     }
-    double start = now();
+    double start = clock_seconds(CLOCK_THREAD_CPUTIME_ID);
     if (n > 0 && player_search(b->players[side], &b->params, b->params.nodes, states, n, results,
                                NULL, NULL, err) < 0) {
         fprintf(stderr, "%s\n", err->text);
         exit(1);
     }
-    b->seconds[side] += now() - start;
+    b->seconds[side] += clock_seconds(CLOCK_THREAD_CPUTIME_ID) - start;
     for (uint32_t i = 0; i < n; i++) {
         play(b, at[i], results[i].best_action);
     }

@@ -4,20 +4,13 @@
 #include "mcts/games/connect4.h"
 #include "mcts/random.h"
 #include "mcts/search.h"
+#include "storage/clock.h"
 
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 enum { N_POSITIONS = 256, ROUNDS = 7, SEED = 20 };
-
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 static void make_position(uint64_t index, struct connect4_state *ret)
 {
@@ -80,7 +73,7 @@ static void run(const struct connect4_state *positions, bool hash, bool solver)
     for (int round = 0; round < ROUNDS; round++) {
         nodes = 0;
         evaluations = 0;
-        double start = now_s();
+        double start = clock_seconds(CLOCK_PROCESS_CPUTIME_ID);
         for (uint32_t i = 0; i < N_POSITIONS; i++) {
             struct search_leaf leaf;
             struct evaluation evaluation;
@@ -95,7 +88,7 @@ static void run(const struct connect4_state *positions, bool hash, bool solver)
             search_result(search, &result);
             nodes += result.nodes;
         }
-        double seconds = now_s() - start;
+        double seconds = clock_seconds(CLOCK_PROCESS_CPUTIME_ID) - start;
         best = seconds < best ? seconds : best;
     }
     printf("{\"bench\":\"search\",\"game\":\"connect4\",\"evaluator\":\"%s\",\"solver\":%s,"

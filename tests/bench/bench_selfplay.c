@@ -4,6 +4,7 @@
  *     bench_selfplay [SECONDS [NODES [GAMES [CACHE_ENTRIES [BLOCKS FILTERS]]]]] */
 #include "mcts/random.h"
 #include "selfplay/worker.h"
+#include "storage/clock.h"
 #include "trainer/net/blas.h"
 #include "trainer/net/evaluator.h"
 
@@ -11,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 struct options {
     double seconds;
@@ -22,13 +22,6 @@ struct options {
 
 static double evaluator_seconds;
 
-static double processor_seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
 /* Linked with -Wl,--wrap=evaluator_run. */
 void __real_evaluator_run(struct evaluator *evaluator, const struct evaluator_request *requests,
                           uint32_t n, struct evaluation *ret);
@@ -37,9 +30,9 @@ void __wrap_evaluator_run(struct evaluator *evaluator, const struct evaluator_re
 void __wrap_evaluator_run(struct evaluator *evaluator, const struct evaluator_request *requests,
                           uint32_t n, struct evaluation *ret)
 {
-    double begun = processor_seconds();
+    double begun = clock_seconds(CLOCK_THREAD_CPUTIME_ID);
     __real_evaluator_run(evaluator, requests, n, ret);
-    evaluator_seconds += processor_seconds() - begun;
+    evaluator_seconds += clock_seconds(CLOCK_THREAD_CPUTIME_ID) - begun;
 }
 
 struct tally {
@@ -102,7 +95,7 @@ static struct net *make_net(const struct game *game, const struct options *optio
 static int play_for(struct worker *worker, double seconds, struct error *err)
 {
     uint32_t next = 0;
-    double end = processor_seconds() + seconds;
+    double end = clock_seconds(CLOCK_THREAD_CPUTIME_ID) + seconds;
     do {
         while (worker_room(worker) > 0) {
             struct worker_game game = {.seed = next, .opening = ""};
@@ -116,7 +109,7 @@ static int play_for(struct worker *worker, double seconds, struct error *err)
         if (r < 0) {
             return r;
         }
-    } while (processor_seconds() < end);
+    } while (clock_seconds(CLOCK_THREAD_CPUTIME_ID) < end);
     return 0;
 }
 
@@ -174,10 +167,11 @@ static int run(const char *name, bool random_heads, const struct options *option
         goto out;
     }
     evaluator_seconds = 0;
-    double begun = processor_seconds();
+    double begun = clock_seconds(CLOCK_THREAD_CPUTIME_ID);
     r = play_for(worker, options->seconds, err);
     if (r == 0) {
-        report(name, options, processor_seconds() - begun, worker_counters(worker), &tally);
+        report(name, options, clock_seconds(CLOCK_THREAD_CPUTIME_ID) - begun,
+               worker_counters(worker), &tally);
     }
 out:
     worker_destroy(worker);

@@ -1,6 +1,7 @@
 /* What the store costs: rows a second with group commits of 500 rows, bytes a position, the time of the
  * views and of the reads that decide. Usage: bench_store [FOLDER [POSITIONS]]; the folder should be on the
  * disk that will hold the store. One JSON line a figure. */
+#include "storage/clock.h"
 #include "storage/policy.h"
 #include "storage/store.h"
 
@@ -10,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { GROUP_ROWS = 500, POSITIONS_A_NET = 15000, MEAN_PLIES = 30, GAMES_AT_ONCE = 64 };
@@ -26,13 +26,6 @@ struct bench {
     char uid[GAMES_AT_ONCE][RECORD_UID_BYTES];
     uint32_t plies[GAMES_AT_ONCE], length[GAMES_AT_ONCE];
 };
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static void figure(const char *what, double value, const char *unit)
 {
@@ -156,7 +149,7 @@ static void write_rows(struct bench *b, int64_t n_positions)
 {
     int64_t rows = 0;
     double commit_s = 0;
-    double begin = now();
+    double begin = clock_seconds(CLOCK_MONOTONIC);
     add_net(b);
     while (b->n_positions < n_positions) {
         put_row(b, draw(b) % GAMES_AT_ONCE);
@@ -165,14 +158,14 @@ static void write_rows(struct bench *b, int64_t n_positions)
             add_net(b);
         }
         if (store_pending(b->store) >= GROUP_ROWS) {
-            double t = now();
+            double t = clock_seconds(CLOCK_MONOTONIC);
             must(b, store_commit(b->store, &b->err));
-            commit_s += now() - t;
+            commit_s += clock_seconds(CLOCK_MONOTONIC) - t;
             must(b, store_trim_wal(b->store, 64 << 20, &b->err));
         }
     }
     must(b, store_commit(b->store, &b->err));
-    double seconds = now() - begin;
+    double seconds = clock_seconds(CLOCK_MONOTONIC) - begin;
     figure("rows written, groups of 500", (double)rows / seconds, "rows/s");
     figure("share of that time in commits", commit_s / seconds, "");
     figure("mean commit of 500 rows", commit_s * 1e3 / ((double)rows / GROUP_ROWS), "ms");
@@ -184,14 +177,14 @@ static void time_sql(struct bench *b, const char *what, const char *sql)
     int n = 0;
     for (int round = 0; round < 5; round++) {
         sqlite3_stmt *stmt = NULL;
-        double t = now();
+        double t = clock_seconds(CLOCK_MONOTONIC);
         n = 0;
         sqlite3_prepare_v2(store_handle(b->store), sql, -1, &stmt, NULL);
         while (sqlite3_step(stmt) == SQLITE_ROW) {
             n++;
         }
         sqlite3_finalize(stmt);
-        best = fmin(best, now() - t);
+        best = fmin(best, clock_seconds(CLOCK_MONOTONIC) - t);
     }
     char text[96];
     snprintf(text, sizeof text, "%s, %d rows", what, n);
@@ -209,26 +202,27 @@ static void time_reads(struct bench *b)
     struct store_counts counts;
     int64_t first = 0;
     int64_t window = 0;
-    double t = now();
+    double t = clock_seconds(CLOCK_MONOTONIC);
     must(b, store_read_counts(b->store, &counts, &b->err));
-    figure("counts", (now() - t) * 1e3, "ms");
-    t = now();
+    figure("counts", (clock_seconds(CLOCK_MONOTONIC) - t) * 1e3, "ms");
+    t = clock_seconds(CLOCK_MONOTONIC);
     must(b,
          store_window(b->store, counts.last_seq, counts.positions / 2, &first, &window, &b->err));
-    figure("window of half of the positions", (now() - t) * 1e3, "ms");
+    figure("window of half of the positions", (clock_seconds(CLOCK_MONOTONIC) - t) * 1e3, "ms");
     int64_t n = 0;
-    t = now();
+    t = clock_seconds(CLOCK_MONOTONIC);
     for (int64_t seq = first - 1; seq < counts.last_seq; seq += 200) {
         int64_t last = seq + 200 < counts.last_seq ? seq + 200 : counts.last_seq;
         must(b, store_read_games(b->store, seq, last, 200, ignore, &n, &b->err));
     }
-    figure("reading that window, 200 games a read", (double)n / (now() - t), "positions/s");
-    t = now();
+    figure("reading that window, 200 games a read",
+           (double)n / (clock_seconds(CLOCK_MONOTONIC) - t), "positions/s");
+    t = clock_seconds(CLOCK_MONOTONIC);
     must(b, store_check_tallies(b->store, &b->err));
-    figure("check of all tallies", now() - t, "s");
-    t = now();
+    figure("check of all tallies", clock_seconds(CLOCK_MONOTONIC) - t, "s");
+    t = clock_seconds(CLOCK_MONOTONIC);
     must(b, store_check_integrity(b->store, &b->err));
-    figure("integrity_check", now() - t, "s");
+    figure("integrity_check", clock_seconds(CLOCK_MONOTONIC) - t, "s");
 }
 
 static int by_size(const void *a, const void *b)
@@ -252,7 +246,7 @@ static void time_retention(struct bench *b, int64_t file_bytes)
     struct store_dropped dropped = {.more = true};
     double *steps = calloc(MAX_STEPS, sizeof *steps);
     double commits = 0;
-    double begin = now();
+    double begin = clock_seconds(CLOCK_MONOTONIC);
     int64_t id = 0;
     int64_t games = 0;
     uint32_t n = 0;
@@ -261,17 +255,18 @@ static void time_retention(struct bench *b, int64_t file_bytes)
     }
     must(b, store_begin_training(b->store, &training, &id, &b->err));
     for (; dropped.more && n < MAX_STEPS; n++) {
-        double t = now();
+        double t = clock_seconds(CLOCK_MONOTONIC);
         must(b, store_drop_oldest(b->store, &what, &dropped, &b->err));
-        steps[n] = now() - t;
-        t = now();
+        steps[n] = clock_seconds(CLOCK_MONOTONIC) - t;
+        t = clock_seconds(CLOCK_MONOTONIC);
         must(b, store_commit(b->store, &b->err));
-        commits += now() - t;
+        commits += clock_seconds(CLOCK_MONOTONIC) - t;
         games += dropped.games;
         must(b, store_trim_wal(b->store, 64 << 20, &b->err));
     }
     qsort(steps, n, sizeof *steps, by_size);
-    figure("retention, games dropped", (double)games / (now() - begin), "1/s");
+    figure("retention, games dropped", (double)games / (clock_seconds(CLOCK_MONOTONIC) - begin),
+           "1/s");
     figure("retention, step, median", steps[n / 2] * 1e3, "ms");
     figure("retention, step, longest", steps[n - 1] * 1e3, "ms");
     figure("retention, commit, mean", commits / n * 1e3, "ms");
@@ -298,9 +293,9 @@ int main(int argc, char **argv)
     time_sql(&b, "view value_targets", "SELECT * FROM value_targets");
     time_reads(&b);
     store_close(b.store);
-    double t = now();
+    double t = clock_seconds(CLOCK_MONOTONIC);
     must(&b, store_open(b.path, STORE_WRITE, &b.store, &b.err));
-    figure("opening for writing", (now() - t) * 1e3, "ms");
+    figure("opening for writing", (clock_seconds(CLOCK_MONOTONIC) - t) * 1e3, "ms");
     if (stat(b.path, &status) == 0) {
         figure("file", (double)status.st_size / (double)b.n_positions, "bytes/position");
     }

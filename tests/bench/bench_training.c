@@ -13,6 +13,7 @@
  * convolutions (forward, back to the input, back to the weights) per core and second over that
  * peak: above 1 where Winograd's fewer do. */
 #include "mcts/random.h"
+#include "storage/clock.h"
 #include "storage/policy.h"
 #include "trainer/batch.h"
 #include "trainer/buffer.h"
@@ -33,16 +34,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { SEED = 5, POSITIONS = 8000, PROBE_EVERY = 8 /* steps */, MADE_UP_LEGAL = 30 };
-
-static double seconds_of(clockid_t clock)
-{
-    struct timespec now;
-    clock_gettime(clock, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 static void *must(void *memory)
 {
@@ -148,19 +141,19 @@ static void one_step(struct bench *bench, uint64_t step)
     struct step_sums sums;
     double loss;
 
-    const double wall = seconds_of(CLOCK_MONOTONIC);
-    const double cpu = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
+    const double wall = clock_seconds(CLOCK_MONOTONIC);
+    const double cpu = clock_seconds(CLOCK_PROCESS_CPUTIME_ID);
     if (bench->game == NULL) {
         batch = &bench->batch;
         planes = bench->planes;
     } else {
         (void)feed_next(bench->feed, &batch, &planes);
     }
-    bench->wait += seconds_of(CLOCK_MONOTONIC) - wall;
-    double began = seconds_of(CLOCK_THREAD_CPUTIME_ID);
+    bench->wait += clock_seconds(CLOCK_MONOTONIC) - wall;
+    double began = clock_seconds(CLOCK_THREAD_CPUTIME_ID);
     step_gradient(bench->model, bench->state.net, batch, planes, 1.0, bench->gradient, &sums,
                   &loss);
-    double now = seconds_of(CLOCK_THREAD_CPUTIME_ID);
+    double now = clock_seconds(CLOCK_THREAD_CPUTIME_ID);
     bench->gradient_time += now - began;
     began = now;
     optimizer_clip(bench->gradient, bench->state.net->n_params, params->clip_norm);
@@ -168,26 +161,26 @@ static void one_step(struct bench *bench, uint64_t step)
     step_running(bench->model, 0.9, bench->state.net);
     optimizer_average(params->average_decay, (int64_t)step, bench->state.net->params,
                       bench->state.net->n_params, bench->state.average->params);
-    bench->optimizer_time += seconds_of(CLOCK_THREAD_CPUTIME_ID) - began;
-    bench->wall += seconds_of(CLOCK_MONOTONIC) - wall;
-    bench->cpu += seconds_of(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+    bench->optimizer_time += clock_seconds(CLOCK_THREAD_CPUTIME_ID) - began;
+    bench->wall += clock_seconds(CLOCK_MONOTONIC) - wall;
+    bench->cpu += clock_seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu;
 }
 
 /* What is not seen from outside a step; and what the core can do at this moment. */
 static void probe(struct bench *bench, uint64_t step)
 {
     bool flips;
-    double began = seconds_of(CLOCK_THREAD_CPUTIME_ID);
+    double began = clock_seconds(CLOCK_THREAD_CPUTIME_ID);
     if (bench->game != NULL) {
         const uint32_t n = draw(bench, step, bench->rows, bench->flips, &flips);
         batch_fill(&bench->batch, &bench->window, bench->rows, bench->flips, n, bench->planes);
     }
-    double now = seconds_of(CLOCK_THREAD_CPUTIME_ID);
+    double now = clock_seconds(CLOCK_THREAD_CPUTIME_ID);
     bench->probe_fill += now - began;
     began = now;
     model_forward(bench->model, bench->state.net->params, MODEL_TRAIN, bench->planes,
                   bench->params.batch);
-    bench->probe_forward += seconds_of(CLOCK_THREAD_CPUTIME_ID) - began;
+    bench->probe_forward += clock_seconds(CLOCK_THREAD_CPUTIME_ID) - began;
     bench->peak += fma_peak(lanes_choose()->name);
     bench->probes++;
 }
@@ -339,13 +332,13 @@ int main(int argc, char **argv)
     one_step(&bench, 0); /* pages and caches */
     bench.wait = bench.gradient_time = bench.optimizer_time = bench.wall = bench.cpu = 0.0;
     const size_t heap = heap_bytes();
-    const double began = seconds_of(CLOCK_MONOTONIC);
+    const double began = clock_seconds(CLOCK_MONOTONIC);
     do {
         one_step(&bench, steps + 1);
         if (steps++ % PROBE_EVERY == 0) {
             probe(&bench, steps);
         }
-    } while (seconds_of(CLOCK_MONOTONIC) - began < seconds);
+    } while (clock_seconds(CLOCK_MONOTONIC) - began < seconds);
     print(&bench, steps, heap_bytes() - heap);
     finish(&bench);
     return EXIT_SUCCESS;

@@ -226,7 +226,7 @@ START_TEST(eval_with_the_batch_s_own_statistics_is_what_training_computes)
 }
 END_TEST
 
-/* Mistake 2: the training net is not the playing net. 64 positions through both. (F(7, 3) loses two digits.) */
+/* Mistake 2: the training net is not the playing net. 64 positions through both. (F(7, 3) loses two digits, on either side.) */
 static void check_paths(uint32_t height, uint32_t width, uint32_t se, enum net_value_head value,
                         float tolerance)
 {
@@ -289,7 +289,7 @@ static void check_paths(uint32_t height, uint32_t width, uint32_t se, enum net_v
 START_TEST(training_net_and_playing_net_agree_on_64_positions)
 {
     check_paths(4, 5, 4, NET_VALUE_WDL, 1e-4F);
-    check_paths(6, 7, 4, NET_VALUE_WDL, 2e-4F);
+    check_paths(6, 7, 4, NET_VALUE_WDL, 5e-4F);
     check_paths(8, 8, 0, NET_VALUE_SCALAR, 1e-4F);
 }
 END_TEST

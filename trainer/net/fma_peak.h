@@ -4,17 +4,11 @@
 #ifndef TRAINER_NET_FMA_PEAK_H
 #define TRAINER_NET_FMA_PEAK_H
 
+#include "storage/clock.h"
+
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-static inline double fma_peak_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* Multiply-adds per second with the vectors that a kernel uses ("avx512", "avx512-bf16" for vdpbf16ps, "avx2", else
  * plain mulps and addps); 0 on other processors than amd64. */
@@ -26,7 +20,7 @@ static inline double fma_peak(const char *kernel)
         1; /* what the registers held before may be denormal: a hundred times slower on Intel's */
     long left = loops;
     double lanes;
-    double start = fma_peak_now();
+    double start = clock_seconds(CLOCK_THREAD_CPUTIME_ID);
     if (strcmp(kernel, "avx512") == 0) {
         lanes = 16;
         __asm__ volatile(
@@ -103,7 +97,7 @@ static inline double fma_peak(const char *kernel)
                          : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8",
                            "xmm9", "xmm10", "xmm11", "cc");
     }
-    return (double)loops * 12 * lanes / (fma_peak_now() - start);
+    return (double)loops * 12 * lanes / (clock_seconds(CLOCK_THREAD_CPUTIME_ID) - start);
 #else
     (void)kernel;
     return 0;
