@@ -28,10 +28,10 @@ struct event_exec {
     uint32_t seconds;
     struct waiting queue[EVENT_EXEC_QUEUE];
     uint32_t first, n;
-    uint32_t dropped;                                /* since a command was last told */
-    bool running, begun, closing;                    /* begun: `process` is a handle */
-    bool exited, drained, timed_out;                 /* drained: its stderr has ended */
-    uint32_t n_open;                                 /* handles of this run */
+    uint32_t dropped;                /* since a command was last told */
+    bool running, begun, closing;    /* begun: `process` is a handle */
+    bool exited, drained, timed_out; /* drained: its stderr has ended */
+    uint32_t n_open;                 /* handles of this run */
     struct waiting event;
     char *name; /* of the command that runs */
     uv_process_t process;

@@ -136,7 +136,7 @@ START_TEST(store_of_the_fourth_version_gains_the_figures_of_its_value_targets)
     ck_ok(store_commit(f->store, &f->err));
     for (size_t i = 0; i < sizeof sums / sizeof sums[0]; i++) {
         before[i] = sql_number(f, sums[i]);
-        ck_assert_msg(before[i] != 0, "%s: nothing to compare", sums[i]); 
+        ck_assert_msg(before[i] != 0, "%s: nothing to compare", sums[i]);
     }
     ck_assert_double_eq(before[0], sql_number(f, "SELECT count(*) FROM value_tallies"));
     fixture_undo_to(f, 4);
