@@ -16,3 +16,4 @@ target_link_options(test_store_faults PRIVATE
 bench(store storage)
 unit_test(store_matches storage)
 unit_test(store_retention storage)
+unit_test(store_speed storage)

@@ -1,8 +1,8 @@
 /* For processors with AVX2 and FMA: 16 registers of 8 floats. */
-#define KERNEL      lanes_avx2
-#define KERNEL_NAME "avx2"
-#define VECTOR      8
-#define ROWS        6
+#define KERNEL       lanes_avx2
+#define KERNEL_NAME  "avx2"
+#define VECTOR_LANES 8
+#define ROWS         6
 
 #define VECTOR_MAX _mm256_max_ps
 

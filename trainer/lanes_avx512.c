@@ -1,8 +1,8 @@
 /* For processors with AVX-512 (F, DQ, BW, VL): 32 registers of 16 floats. */
-#define KERNEL      lanes_avx512
-#define KERNEL_NAME "avx512"
-#define VECTOR      16 /* floats */
-#define ROWS        12 /* of a product at a time: 2 x ROWS sums, 2 columns and a factor in the registers */
+#define KERNEL       lanes_avx512
+#define KERNEL_NAME  "avx512"
+#define VECTOR_LANES 16 /* floats */
+#define ROWS         12 /* of a product at a time: 2 x ROWS sums, 2 columns and a factor in the registers */
 
 #define VECTOR_MAX _mm512_max_ps
 

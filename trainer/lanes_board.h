@@ -70,10 +70,10 @@ INLINE void points_board(const struct lanes_input *input, struct sizes s, float 
 {
     for (size_t part = 0; part < PARTS; part++) {
         struct lanes_input from = *input;
-        from.x += part * VECTOR;
+        from.x += part * VECTOR_LANES;
         for (int t = 0; t < tiles_down(s); t++) {
             points_row(&from, s, t * s.tile_height,
-                       v + (size_t)(t * tiles_across(s)) * v_column + part * VECTOR, v_point,
+                       v + (size_t)(t * tiles_across(s)) * v_column + part * VECTOR_LANES, v_point,
                        v_column);
         }
     }
@@ -131,7 +131,7 @@ INLINE void sink_sums(const struct lanes_sink *sink, int cells, size_t part)
     vec sum = zero();
     vec product = zero();
     for (int cell = 0; cell < cells; cell++) {
-        const size_t at = (size_t)cell * LANES + part * VECTOR;
+        const size_t at = (size_t)cell * LANES + part * VECTOR_LANES;
         const vec x = load(sink->x + at);
         vec g = load(sink->dx + at);
         if (sink->relu) {
@@ -140,8 +140,8 @@ INLINE void sink_sums(const struct lanes_sink *sink, int cells, size_t part)
         sum += g;
         product += g * (x - sink->pivot);
     }
-    store(sink->sums + part * VECTOR, sum);
-    store(sink->products + part * VECTOR, product);
+    store(sink->sums + part * VECTOR_LANES, sum);
+    store(sink->products + part * VECTOR_LANES, product);
 }
 
 INLINE void points_back_board(const float *v, size_t v_point, size_t v_column, struct sizes s,
@@ -149,9 +149,9 @@ INLINE void points_back_board(const float *v, size_t v_point, size_t v_column, s
 {
     for (size_t part = 0; part < PARTS; part++) {
         for (int t = 0; t < tiles_down(s); t++) {
-            points_back_row(v + (size_t)(t * tiles_across(s)) * v_column + part * VECTOR, v_point,
-                            v_column, s, t * s.tile_height, t == 0, sink->add,
-                            sink->dx + part * VECTOR);
+            points_back_row(v + (size_t)(t * tiles_across(s)) * v_column + part * VECTOR_LANES,
+                            v_point, v_column, s, t * s.tile_height, t == 0, sink->add,
+                            sink->dx + part * VECTOR_LANES);
         }
         if (sink->x != NULL) {
             sink_sums(sink, s.height * s.width, part);
@@ -215,18 +215,18 @@ INLINE void outputs_board(const float *m, size_t m_point, size_t m_column, struc
     const int across = tiles_across(s);
     for (size_t part = 0; part < PARTS; part++) {
         for (int t = 0; t < tiles_down(s) * across; t++) {
-            outputs_tile(m + (size_t)t * m_column + part * VECTOR, m_point, s,
+            outputs_tile(m + (size_t)t * m_column + part * VECTOR_LANES, m_point, s,
                          t / across * s.tile_height, t % across * s.tile_width, bias,
-                         y + part * VECTOR);
+                         y + part * VECTOR_LANES);
         }
-        moments_part(y + part * VECTOR, s.height * s.width, means + part * VECTOR,
-                     squares + part * VECTOR);
+        moments_part(y + part * VECTOR_LANES, s.height * s.width, means + part * VECTOR_LANES,
+                     squares + part * VECTOR_LANES);
     }
 }
 
 INLINE vec read_gradient(const struct lanes_gradient *from, size_t cell, size_t part)
 {
-    const size_t at = cell * LANES + part * VECTOR;
+    const size_t at = cell * LANES + part * VECTOR_LANES;
     vec g = load(from->g + at);
     if (from->x == NULL) {
         return g;
@@ -235,8 +235,8 @@ INLINE vec read_gradient(const struct lanes_gradient *from, size_t cell, size_t 
     if (from->relu) {
         g = pass(from->scale * x + from->shift, g);
     }
-    return load(from->a + part * VECTOR) * g +
-           (load(from->b + part * VECTOR) * x + load(from->c + part * VECTOR));
+    return load(from->a + part * VECTOR_LANES) * g +
+           (load(from->b + part * VECTOR_LANES) * x + load(from->c + part * VECTOR_LANES));
 }
 
 /* The transpose of outputs_board: the points of the outputs' gradient. */
@@ -278,7 +278,7 @@ INLINE void outputs_back_board(const struct lanes_gradient *from, struct sizes s
     for (size_t part = 0; part < PARTS; part++) {
         for (int t = 0; t < tiles_down(s) * across; t++) {
             outputs_back_tile(from, s, t / across * s.tile_height, t % across * s.tile_width, part,
-                              m + (size_t)t * m_column + part * VECTOR, m_point);
+                              m + (size_t)t * m_column + part * VECTOR_LANES, m_point);
         }
     }
 }
@@ -311,12 +311,12 @@ INLINE void filters_board(const float *f, struct sizes s, float *u, size_t u_poi
             vec row[3];
             UNROLL for (int x = 0; x < 3; x++)
             {
-                const float *column = f + (size_t)x * LANES + part * VECTOR;
+                const float *column = f + (size_t)x * LANES + part * VECTOR_LANES;
                 row[x] = down[i][0] * load(column) + down[i][1] * load(column + (size_t)3 * LANES) +
                          down[i][2] * load(column + (size_t)6 * LANES);
             }
             for (int j = 0; j < s.tile_width + 2; j++) {
-                store(u + (size_t)(i * (s.tile_width + 2) + j) * u_point + part * VECTOR,
+                store(u + (size_t)(i * (s.tile_width + 2) + j) * u_point + part * VECTOR_LANES,
                       across[j][0] * row[0] + across[j][1] * row[1] + across[j][2] * row[2]);
             }
         }
@@ -338,7 +338,7 @@ INLINE void filters_back_board(const float *u, size_t u_point, struct sizes s, f
             vec row[3] = {zero(), zero(), zero()};
             for (int j = 0; j < s.tile_width + 2; j++) {
                 const vec p =
-                    load(u + (size_t)(i * (s.tile_width + 2) + j) * u_point + part * VECTOR);
+                    load(u + (size_t)(i * (s.tile_width + 2) + j) * u_point + part * VECTOR_LANES);
                 UNROLL for (int x = 0; x < 3; x++)
                 {
                     row[x] += across[j][x] * p;
@@ -351,7 +351,7 @@ INLINE void filters_back_board(const float *u, size_t u_point, struct sizes s, f
         }
         UNROLL for (int k = 0; k < 9; k++)
         {
-            store(f + (size_t)k * LANES + part * VECTOR, sums[k]);
+            store(f + (size_t)k * LANES + part * VECTOR_LANES, sums[k]);
         }
     }
 }

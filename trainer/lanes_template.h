@@ -1,42 +1,9 @@
 /* The body of the three kernels; included by lanes_avx512.c, lanes_avx2.c and lanes_plain.c alone,
  * which say for what. Everything is written on GCC's vectors, so that one text serves all. */
 #include "trainer/lanes.h"
+#include "trainer/net/vector.h"
 
-enum { PARTS = LANES / VECTOR }; /* vectors a block of positions */
-
-typedef float vec __attribute__((vector_size(4 * VECTOR), may_alias));
-typedef int32_t ivec __attribute__((vector_size(4 * VECTOR)));
-
-#define INLINE static inline __attribute__((always_inline))
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(__clang__)
-#define UNROLL /* see CMakeLists.txt; clang, which fuzzes, would compile for minutes */
-#else
-#define UNROLL _Pragma("GCC unroll 16")
-#endif
-
-INLINE vec load(const float *x)
-{
-    return *(const vec *)x;
-}
-
-INLINE void store(float *x, vec value)
-{
-    *(vec *)x = value;
-}
-
-INLINE vec zero(void)
-{
-    return (vec){0};
-}
-
-INLINE vec relu(vec x)
-{
-#ifdef VECTOR_MAX
-    return (vec)VECTOR_MAX(x, zero());
-#else
-    return (vec)((ivec)x & (x > zero()));
-#endif
-}
+enum { PARTS = LANES / VECTOR_LANES }; /* vectors a block of positions */
 
 /* g where the relu of y let y through, else 0 */
 INLINE vec pass(vec y, vec g)
@@ -118,8 +85,8 @@ static void product(const float *u, size_t u_row, uint32_t rows, uint32_t n_k, c
     for (uint32_t column = 0; column < columns; column++) {
         if (PARTS > 1) {
             for (size_t part = 0; part < PARTS; part += 2) {
-                product_vectors(2, u, u_row, rows, n_k, v + part * VECTOR, VECTOR, v_k,
-                                m + part * VECTOR, VECTOR, m_row, add);
+                product_vectors(2, u, u_row, rows, n_k, v + part * VECTOR_LANES, VECTOR_LANES, v_k,
+                                m + part * VECTOR_LANES, VECTOR_LANES, m_row, add);
             }
         } else if (column + 1 < columns) {
             product_vectors(2, u, u_row, rows, n_k, v, v_column, v_k, m, m_column, m_row, add);
@@ -142,9 +109,9 @@ INLINE vec shuffle(vec a, vec b, ivec index)
 {
 #ifdef __clang__
     vec ret;
-    UNROLL for (int lane = 0; lane < VECTOR; lane++)
+    UNROLL for (int lane = 0; lane < VECTOR_LANES; lane++)
     {
-        ret[lane] = index[lane] < VECTOR ? a[index[lane]] : b[index[lane] - VECTOR];
+        ret[lane] = index[lane] < VECTOR_LANES ? a[index[lane]] : b[index[lane] - VECTOR_LANES];
     }
     return ret;
 #else
@@ -158,12 +125,12 @@ INLINE void swap_blocks(vec *x, int distance)
 {
     ivec low = {0};
     ivec high = {0};
-    UNROLL for (int lane = 0; lane < VECTOR; lane++)
+    UNROLL for (int lane = 0; lane < VECTOR_LANES; lane++)
     {
-        low[lane] = (lane & distance) == 0 ? lane : (lane ^ distance) + VECTOR;
-        high[lane] = (lane & distance) == 0 ? (lane ^ distance) : lane + VECTOR;
+        low[lane] = (lane & distance) == 0 ? lane : (lane ^ distance) + VECTOR_LANES;
+        high[lane] = (lane & distance) == 0 ? (lane ^ distance) : lane + VECTOR_LANES;
     }
-    UNROLL for (int i = 0; i < VECTOR; i++)
+    UNROLL for (int i = 0; i < VECTOR_LANES; i++)
     {
         if ((i & distance) == 0) {
             const vec a = x[i];
@@ -178,17 +145,17 @@ INLINE void transpose(vec *x)
 {
     swap_blocks(x, 1);
     swap_blocks(x, 2);
-#if VECTOR > 4
+#if VECTOR_LANES > 4
     swap_blocks(x, 4);
 #endif
-#if VECTOR > 8
+#if VECTOR_LANES > 8
     swap_blocks(x, 8);
 #endif
 }
 
 enum {
-    GROUP = 2 * VECTOR, /* k's at a time */
-    GROUP_COLUMNS = 8,  /* columns at a time */
+    GROUP = 2 * VECTOR_LANES, /* k's at a time */
+    GROUP_COLUMNS = 8,        /* columns at a time */
 };
 
 /* turned[column * 16 + lane][k] = v[column][k][lane], for `count` k's of a group; zeros for the
@@ -197,24 +164,24 @@ INLINE void turn(const float *v, size_t v_column, size_t v_k, uint32_t count, ui
                  float (*turned)[GROUP])
 {
     for (uint32_t column = 0; column < columns; column++) {
-        for (size_t k = 0; k < GROUP; k += VECTOR) {
+        for (size_t k = 0; k < GROUP; k += VECTOR_LANES) {
             for (size_t part = 0; part < PARTS; part++) {
-                const float *from = v + column * v_column + k * v_k + part * VECTOR;
-                float(*to)[GROUP] = turned + (size_t)column * LANES + part * VECTOR;
-                vec x[VECTOR];
-                if (k + VECTOR <= count) {
-                    UNROLL for (size_t i = 0; i < VECTOR; i++)
+                const float *from = v + column * v_column + k * v_k + part * VECTOR_LANES;
+                float(*to)[GROUP] = turned + (size_t)column * LANES + part * VECTOR_LANES;
+                vec x[VECTOR_LANES];
+                if (k + VECTOR_LANES <= count) {
+                    UNROLL for (size_t i = 0; i < VECTOR_LANES; i++)
                     {
                         x[i] = load(from + i * v_k);
                     }
                 } else {
-                    UNROLL for (size_t i = 0; i < VECTOR; i++)
+                    UNROLL for (size_t i = 0; i < VECTOR_LANES; i++)
                     {
                         x[i] = k + i < count ? load(from + i * v_k) : zero();
                     }
                 }
                 transpose(x);
-                UNROLL for (size_t i = 0; i < VECTOR; i++)
+                UNROLL for (size_t i = 0; i < VECTOR_LANES; i++)
                 {
                     store(to[i] + k, x[i]);
                 }
@@ -233,12 +200,12 @@ INLINE void correlate_rows(int rows, const float *m, size_t m_column, size_t m_r
     {
         UNROLL for (int j = 0; j < 2; j++)
         {
-            sums[r][j] = add ? load(du + (size_t)r * du_row + (size_t)j * VECTOR) : zero();
+            sums[r][j] = add ? load(du + (size_t)r * du_row + (size_t)j * VECTOR_LANES) : zero();
         }
     }
     for (uint32_t column = 0; column < columns; column++) {
         for (size_t lane = 0; lane < LANES; lane++) {
-            const vec x[2] = {load(*turned), load(*turned + VECTOR)};
+            const vec x[2] = {load(*turned), load(*turned + VECTOR_LANES)};
             turned++;
             UNROLL for (int r = 0; r < rows; r++)
             {
@@ -253,7 +220,7 @@ INLINE void correlate_rows(int rows, const float *m, size_t m_column, size_t m_r
     {
         UNROLL for (int j = 0; j < 2; j++)
         {
-            store(du + (size_t)r * du_row + (size_t)j * VECTOR, sums[r][j]);
+            store(du + (size_t)r * du_row + (size_t)j * VECTOR_LANES, sums[r][j]);
         }
     }
 }
@@ -300,9 +267,9 @@ static void finish(const float *x, const float *skip, const float *a, const floa
                    uint32_t cells, float *y)
 {
     for (size_t part = 0; part < PARTS; part++) {
-        const vec factor = load(a + part * VECTOR);
-        const vec shift = load(c + part * VECTOR);
-        for (size_t at = part * VECTOR; at < (size_t)cells * LANES; at += LANES) {
+        const vec factor = load(a + part * VECTOR_LANES);
+        const vec shift = load(c + part * VECTOR_LANES);
+        for (size_t at = part * VECTOR_LANES; at < (size_t)cells * LANES; at += LANES) {
             vec value = factor * load(x + at) + shift;
             if (skip != NULL) {
                 value += load(skip + at);
@@ -318,21 +285,22 @@ static void finish_back(const float *x, const float *y, float pivot, uint32_t ce
     for (size_t part = 0; part < PARTS; part++) {
         vec sum = zero();
         vec products_sum = zero();
-        for (size_t at = part * VECTOR; at < (size_t)cells * LANES; at += LANES) {
+        for (size_t at = part * VECTOR_LANES; at < (size_t)cells * LANES; at += LANES) {
             const vec g = pass(load(y + at), load(dy + at));
             store(dy + at, g);
             sum += g;
             products_sum += g * (load(x + at) - pivot);
         }
-        store(sums + part * VECTOR, sum);
-        store(products + part * VECTOR, products_sum);
+        store(sums + part * VECTOR_LANES, sum);
+        store(products + part * VECTOR_LANES, products_sum);
     }
 }
 
 static void moments(const float *x, uint32_t cells, float *means, float *squares)
 {
     for (size_t part = 0; part < PARTS; part++) {
-        moments_part(x + part * VECTOR, (int)cells, means + part * VECTOR, squares + part * VECTOR);
+        moments_part(x + part * VECTOR_LANES, (int)cells, means + part * VECTOR_LANES,
+                     squares + part * VECTOR_LANES);
     }
 }
 
@@ -340,7 +308,7 @@ static void gradient(const struct lanes_gradient *from, uint32_t cells, float *r
 {
     for (size_t part = 0; part < PARTS; part++) {
         for (size_t cell = 0; cell < cells; cell++) {
-            store(ret + cell * LANES + part * VECTOR, read_gradient(from, cell, part));
+            store(ret + cell * LANES + part * VECTOR_LANES, read_gradient(from, cell, part));
         }
     }
 }

@@ -1,24 +1,6 @@
-/* Winograd's transforms of one vector of positions, there and back; included by lanes_template.h
- * alone. Inner functions are inlined with constant sizes, so that each size becomes straight code
- * on registers. The points are 0, 1, -1, 2, -2, infinity for tiles of 4; besides 1/2, -1/2 for
- * those of 6; and 3/4 for those of 7 (trainer/net/winograd.c has G). Each *_back is the transpose
- * of its other. */
-
-/* ---- in one direction: B^T d and its transpose B v; A^T m and A y ---- */
-
-INLINE void points4(const vec *d, vec *ret)
-{
-    const vec a = d[4] - 4.0F * d[2];
-    const vec b = d[3] - 4.0F * d[1];
-    const vec c = d[4] - d[2];
-    const vec e = 2.0F * (d[3] - d[1]);
-    ret[0] = 4.0F * d[0] + (d[4] - 5.0F * d[2]);
-    ret[1] = a + b;
-    ret[2] = a - b;
-    ret[3] = c + e;
-    ret[4] = c - e;
-    ret[5] = 4.0F * d[1] + (d[5] - 5.0F * d[3]);
-}
+/* The transposes of Winograd's transforms (trainer/net/winograd_lines.h), which carry gradients back: B v of points to
+ * inputs, A y of outputs to points; included by lanes_template.h alone. */
+#include "trainer/net/winograd_lines.h"
 
 INLINE void points4_back(const vec *v, vec *ret)
 {
@@ -34,18 +16,6 @@ INLINE void points4_back(const vec *v, vec *ret)
     ret[5] = v[5];
 }
 
-INLINE void outputs4(const vec *m, vec *ret)
-{
-    const vec a = m[1] + m[2];
-    const vec b = m[1] - m[2];
-    const vec c = m[3] + m[4];
-    const vec d = m[3] - m[4];
-    ret[0] = m[0] + a + c;
-    ret[1] = b + 2.0F * d;
-    ret[2] = a + 4.0F * c;
-    ret[3] = b + 8.0F * d + m[5];
-}
-
 INLINE void outputs4_back(const vec *y, vec *ret)
 {
     const vec even1 = y[0] + y[2];
@@ -58,24 +28,6 @@ INLINE void outputs4_back(const vec *y, vec *ret)
     ret[3] = even2 + odd2;
     ret[4] = even2 - odd2;
     ret[5] = y[3];
-}
-
-INLINE void points6(const vec *d, vec *ret)
-{
-    const vec a = d[2] - 4.25F * d[4] + d[6];
-    const vec b = d[1] - 4.25F * d[3] + d[5];
-    const vec c = 0.25F * d[2] - 1.25F * d[4] + d[6];
-    const vec e = 0.5F * d[1] - 2.5F * d[3] + 2.0F * d[5];
-    const vec f = 4.0F * d[2] - 5.0F * d[4] + d[6];
-    const vec g = 2.0F * d[1] - 2.5F * d[3] + 0.5F * d[5];
-    ret[0] = d[0] - d[6] + 5.25F * (d[4] - d[2]);
-    ret[1] = a + b;
-    ret[2] = a - b;
-    ret[3] = c + e;
-    ret[4] = c - e;
-    ret[5] = f + g;
-    ret[6] = f - g;
-    ret[7] = d[7] - d[1] + 5.25F * (d[3] - d[5]);
 }
 
 INLINE void points6_back(const vec *v, vec *ret)
@@ -96,22 +48,6 @@ INLINE void points6_back(const vec *v, vec *ret)
     ret[7] = v[7];
 }
 
-INLINE void outputs6(const vec *m, vec *ret)
-{
-    const vec a = m[1] + m[2];
-    const vec b = m[1] - m[2];
-    const vec c = m[3] + m[4];
-    const vec d = m[3] - m[4];
-    const vec e = m[5] + m[6];
-    const vec f = m[5] - m[6];
-    ret[0] = m[0] + a + c + e;
-    ret[1] = b + 2.0F * d + 0.5F * f;
-    ret[2] = a + 4.0F * c + 0.25F * e;
-    ret[3] = b + 8.0F * d + 0.125F * f;
-    ret[4] = a + 16.0F * c + 0.0625F * e;
-    ret[5] = b + 32.0F * d + 0.03125F * f + m[7];
-}
-
 INLINE void outputs6_back(const vec *y, vec *ret)
 {
     const vec even1 = y[0] + y[2] + y[4];
@@ -130,21 +66,6 @@ INLINE void outputs6_back(const vec *y, vec *ret)
     ret[7] = y[5];
 }
 
-/* For all points but a = 3/4, B^T d of F(7, 3) is that of F(6, 3) over the differences d[i + 1] - a
- * d[i]. */
-#define EXTRA_POINT 0.75F
-
-INLINE void points7(const vec *d, vec *ret)
-{
-    vec e[8];
-    UNROLL for (int i = 0; i < 8; i++)
-    {
-        e[i] = d[i + 1] - EXTRA_POINT * d[i];
-    }
-    points6(e, ret);
-    ret[8] = d[7] - d[1] + 5.25F * (d[3] - d[5]);
-}
-
 INLINE void points7_back(const vec *v, vec *ret)
 {
     vec e[8];
@@ -159,30 +80,6 @@ INLINE void points7_back(const vec *v, vec *ret)
     ret[3] += 5.25F * v[8];
     ret[5] -= 5.25F * v[8];
     ret[7] += v[8];
-}
-
-INLINE void outputs7(const vec *m, vec *ret)
-{
-    const vec a = m[1] + m[2];
-    const vec b = m[1] - m[2];
-    const vec c = m[3] + m[4];
-    const vec d = m[3] - m[4];
-    const vec e = m[5] + m[6];
-    const vec f = m[5] - m[6];
-    vec g = m[8];
-    ret[0] = m[0] + a + c + e + g;
-    g *= EXTRA_POINT;
-    ret[1] = b + 2.0F * d + 0.5F * f + g;
-    g *= EXTRA_POINT;
-    ret[2] = a + 4.0F * c + 0.25F * e + g;
-    g *= EXTRA_POINT;
-    ret[3] = b + 8.0F * d + 0.125F * f + g;
-    g *= EXTRA_POINT;
-    ret[4] = a + 16.0F * c + 0.0625F * e + g;
-    g *= EXTRA_POINT;
-    ret[5] = b + 32.0F * d + 0.03125F * f + g;
-    g *= EXTRA_POINT;
-    ret[6] = a + 64.0F * c + 0.015625F * e + g + m[7];
 }
 
 INLINE void outputs7_back(const vec *y, vec *ret)
@@ -203,18 +100,16 @@ INLINE void outputs7_back(const vec *y, vec *ret)
     ret[8] = sum;
 }
 
-#define BY_TILE(name, back)                                     \
-    INLINE void name##back(int tile, const vec *from, vec *ret) \
-    {                                                           \
-        if (tile == 7) {                                        \
-            name##7##back(from, ret);                           \
-        } else if (tile == 6) {                                 \
-            name##6##back(from, ret);                           \
-        } else {                                                \
-            name##4##back(from, ret);                           \
-        }                                                       \
+#define BY_TILE(name)                                            \
+    INLINE void name##_back(int tile, const vec *from, vec *ret) \
+    {                                                            \
+        if (tile == 7) {                                         \
+            name##7_back(from, ret);                             \
+        } else if (tile == 6) {                                  \
+            name##6_back(from, ret);                             \
+        } else {                                                 \
+            name##4_back(from, ret);                             \
+        }                                                        \
     }
-BY_TILE(points, )
-BY_TILE(points, _back)
-BY_TILE(outputs, )
-BY_TILE(outputs, _back)
+BY_TILE(points)
+BY_TILE(outputs)

@@ -4,6 +4,7 @@
 #include "tests/unit/store_fixture.h"
 
 #include "daemon/writer/storage_tasks.h"
+#include "tests/unit/run_suite.h"
 
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -216,9 +217,5 @@ int main(void)
     tcase_add_loop_test(tcase, power_cut_leaves_all_that_was_called_done, 0, 4);
     tcase_add_test(tcase,
                    disk_that_fails_for_good_is_given_up_at_the_close_and_the_loss_is_counted);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

@@ -7,6 +7,7 @@
 
 #include "storage/migrations.h"
 #include "storage/store_internal.h"
+#include "tests/unit/run_suite.h"
 
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -397,9 +398,5 @@ int main(void)
     tcase_add_loop_test(tcase, power_cut_at_every_operation_costs_nothing_acknowledged, 0, 4);
     tcase_add_loop_test(tcase, failure_of_every_operation_is_told_and_written_again, 0, 4);
     tcase_add_test(tcase, migration_is_whole_or_not_begun_whatever_fails);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

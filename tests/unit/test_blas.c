@@ -3,6 +3,8 @@
  * itself as "test_blas prove MODE". */
 #include "trainer/net/blas.h"
 
+#include "tests/unit/run_suite.h"
+
 #include <check.h>
 #include <limits.h>
 #include <math.h>
@@ -283,9 +285,5 @@ int main(int argc, char **argv)
     tcase_add_test(tests, users_own_choice_is_tested_but_never_replaced);
     tcase_add_test(tests, verdict_is_inherited_only_by_what_it_names);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

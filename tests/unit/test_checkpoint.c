@@ -1,5 +1,6 @@
 /* Checkpoints: all of it comes back, and nothing that is not whole does. */
 #include "mcts/random.h"
+#include "tests/unit/run_suite.h"
 #include "trainer/checkpoint.h"
 
 #include <check.h>
@@ -196,9 +197,5 @@ int main(void)
     tcase_add_test(tc, one_of_another_architecture_is_refused);
     tcase_add_test(tc, a_save_that_fails_leaves_the_old_one);
     suite_add_tcase(s, tc);
-    SRunner *runner = srunner_create(s);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(s);
 }

@@ -1,5 +1,7 @@
 #include "mcts/games/connect4.h"
 
+#include "tests/unit/run_suite.h"
+
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -211,9 +213,5 @@ int main(void)
     tcase_add_test(tcase, board_is_drawn_with_the_first_player_as_x);
     tcase_add_test(tcase, full_column_is_no_move);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -4,6 +4,7 @@
  * compared here, the errors' root mean square is 2e-6 of the numbers' with F(4, 3) and 2e-5 with
  * F(7, 3), the largest error ten times that. */
 #include "mcts/random.h"
+#include "tests/unit/run_suite.h"
 #include "trainer/buffer.h"
 #include "trainer/conv.h"
 #include "trainer/lanes.h"
@@ -491,9 +492,5 @@ int main(void)
     tcase_add_test(tc, gradient_is_that_of_finite_differences);
     tcase_add_test(tc, a_number_of_threads_always_gives_the_same_bits);
     suite_add_tcase(s, tc);
-    SRunner *runner = srunner_create(s);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(s);
 }

@@ -1,6 +1,8 @@
 /* The checks, pure: figures in, states out. */
 #include "daemon/doctor/doctor.h"
 
+#include "tests/unit/run_suite.h"
+
 #include <check.h>
 #include <jansson.h>
 #include <math.h>
@@ -551,9 +553,5 @@ int main(void)
         tcase_add_test(checks, tests[i]);
     }
     suite_add_tcase(suite, checks);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -3,6 +3,7 @@
 
 #include "random_net.h"
 #include "store_fixture.h"
+#include "tests/unit/run_suite.h"
 #include "trainer/net/evaluator.h"
 
 #include <sys/stat.h>
@@ -329,9 +330,5 @@ int main(void)
         tcase_add_test(reads, tests[i]);
     }
     suite_add_tcase(suite, reads);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

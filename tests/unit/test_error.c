@@ -1,8 +1,9 @@
 #include "storage/error.h"
 
+#include "tests/unit/run_suite.h"
+
 #include <check.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 START_TEST(set_formats_and_returns_the_code)
@@ -75,9 +76,5 @@ int main(void)
     tcase_add_test(tests, every_code_has_a_text_of_its_own);
     tcase_add_test(tests, errno_values_become_codes);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

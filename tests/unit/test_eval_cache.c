@@ -1,5 +1,6 @@
 #include "mcts/random.h"
 #include "selfplay/eval_cache.h"
+#include "tests/unit/run_suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -205,9 +206,5 @@ int main(void)
     tcase_add_test(cases, create_cleans_up_after_each_failing_allocation);
     Suite *suite = suite_create("eval_cache");
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

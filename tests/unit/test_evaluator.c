@@ -2,6 +2,7 @@
 #include "trainer/net/evaluator.h"
 
 #include "mcts/random.h"
+#include "tests/unit/run_suite.h"
 
 #include <check.h>
 #include <math.h>
@@ -304,9 +305,5 @@ int main(void)
     tcase_add_test(tests, net_of_another_game_is_refused);
     tcase_add_test(tests, uniform_evaluation_is_even);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

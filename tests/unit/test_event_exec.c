@@ -1,5 +1,7 @@
 #include "daemon/event_exec.h"
 
+#include "tests/unit/run_suite.h"
+
 #include <check.h>
 #include <errno.h>
 #include <jansson.h>
@@ -340,9 +342,5 @@ int main(void)
     tcase_add_test(tests, closing_drops_what_waits_and_ends_what_runs);
     tcase_add_test(tests, without_a_command_nothing_happens);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -1,5 +1,6 @@
 /* What the feed hands out is what its source says, in order, whoever is quicker. */
 #include "mcts/random.h"
+#include "tests/unit/run_suite.h"
 #include "trainer/buffer.h"
 #include "trainer/conv.h"
 #include "trainer/feed.h"
@@ -146,9 +147,5 @@ int main(void)
     tcase_add_test(tc, batches_come_in_order_from_any_beginning_and_after_a_change_of_mind);
     tcase_add_test(tc, feed_that_was_never_begun_can_be_destroyed);
     suite_add_tcase(s, tc);
-    SRunner *runner = srunner_create(s);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(s);
 }

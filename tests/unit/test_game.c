@@ -1,6 +1,7 @@
 /* Laws that hold for any game behind game.h, on random games of each. */
 #include "mcts/game.h"
 #include "mcts/random.h"
+#include "tests/unit/run_suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -225,9 +226,5 @@ int main(void)
     tcase_add_test(tcase, opening_in_which_the_game_ends_is_refused);
     tcase_add_test(tcase, games_are_found_by_name);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

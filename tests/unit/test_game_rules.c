@@ -1,5 +1,7 @@
 #include "daemon/game_rules.h"
 
+#include "tests/unit/run_suite.h"
+
 #include <check.h>
 #include <math.h>
 #include <string.h>
@@ -249,9 +251,5 @@ int main(void)
     tcase_add_test(tcase, end_by_the_rules_must_be_one);
     tcase_add_test(tcase, game_that_goes_on_after_a_restart_is_known_by_its_moves);
     tcase_add_test(tcase, match_pairs_are_two_games_by_the_rules_with_the_points_that_follow);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

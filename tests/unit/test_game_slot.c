@@ -1,6 +1,7 @@
 #include "mcts/random.h"
 #include "selfplay/game_slot.h"
 #include "storage/policy.h"
+#include "tests/unit/run_suite.h"
 
 #include <check.h>
 #include <math.h>
@@ -372,9 +373,5 @@ int main(void)
     tcase_add_test(cases, impossible_games_are_refused_with_game_and_ply);
     Suite *suite = suite_create("game_slot");
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -1,5 +1,7 @@
 #include "daemon/game_table.h"
 
+#include "tests/unit/run_suite.h"
+
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,9 +74,5 @@ int main(void)
     suite_add_tcase(suite, tcase);
     tcase_add_test(tcase, games_are_found_played_and_removed);
     tcase_add_test(tcase, games_of_a_dead_worker_wait_again_oldest_first);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

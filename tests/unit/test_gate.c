@@ -1,8 +1,9 @@
 #include "daemon/gate.h"
 
+#include "tests/unit/run_suite.h"
+
 #include <check.h>
 #include <math.h>
-#include <stdlib.h>
 
 /* n pairs each of these half points; all games distinct unless `repeated` of them are not. */
 static struct match_tally tally_of(uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e,
@@ -74,9 +75,5 @@ int main(void)
     tcase_add_test(tests, sprt_gate_ends_when_the_test_does_and_rejects_what_stays_open);
     tcase_add_test(tests, words_are_read_back);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

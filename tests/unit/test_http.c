@@ -2,6 +2,7 @@
 #include "daemon/control/http.h"
 
 #include "tests/unit/http_server.h"
+#include "tests/unit/run_suite.h"
 #include "tests/unit/scratch_store.h"
 
 #include <errno.h>
@@ -537,9 +538,5 @@ int main(void)
     tcase_add_test(life, client_says_that_nobody_listens);
     suite_add_tcase(suite, running);
     suite_add_tcase(suite, life);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -3,6 +3,7 @@
 #include "trainer/net/inference.h"
 
 #include "mcts/random.h"
+#include "tests/unit/run_suite.h"
 #include "trainer/net/kernel.h"
 
 #include <check.h>
@@ -520,9 +521,5 @@ int main(void)
     tcase_add_test(tests, precision_is_refused_by_name_where_there_is_none);
     tcase_add_test(tests, create_refuses_a_batch_of_nothing_and_survives_failing_allocations);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

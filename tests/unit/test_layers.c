@@ -2,6 +2,7 @@
  * loss is a fixed random combination of the outputs, summed in double; a central difference with step
  * 1e-2 of a float forward is then good to some 1e-4. */
 #include "mcts/random.h"
+#include "tests/unit/run_suite.h"
 #include "trainer/batchnorm.h"
 #include "trainer/buffer.h"
 #include "trainer/dense.h"
@@ -402,9 +403,5 @@ int main(void)
     tcase_add_test(tc, dense_layer_has_the_gradient_of_finite_differences);
     tcase_add_test(tc, losses_have_the_gradients_of_finite_differences);
     suite_add_tcase(s, tc);
-    SRunner *runner = srunner_create(s);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(s);
 }

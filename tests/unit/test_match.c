@@ -3,6 +3,7 @@
 #include "random_net.h"
 #include "selfplay/opening.h"
 #include "storage/policy.h"
+#include "tests/unit/run_suite.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -307,9 +308,5 @@ int main(void)
     tcase_add_test(tests, settings_of_a_match_leave_nothing_to_chance);
     tcase_add_test(tests, equal_games_count_once);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

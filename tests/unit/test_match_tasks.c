@@ -3,6 +3,7 @@
 
 #include "storage/record_message.h"
 #include "store_fixture.h"
+#include "tests/unit/run_suite.h"
 
 static const struct config_opponents usual = {
     .n = 5, .back = {1, 5, 10, CONFIG_OPPONENT_FIRST, CONFIG_OPPONENT_UNIFORM}};
@@ -381,9 +382,5 @@ int main(void)
     tcase_add_test(tests, ratings_take_the_uniform_net_and_a_new_first_one_for_the_same);
     tcase_add_test(tests, imported_first_net_is_rated_apart_from_the_uniform_one);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

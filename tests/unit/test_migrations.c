@@ -1,6 +1,7 @@
 #include "storage/migrations.h"
 
 #include "store_fixture.h"
+#include "tests/unit/run_suite.h"
 
 static sqlite3 *memory(void)
 {
@@ -165,9 +166,5 @@ int main(void)
     tcase_add_test(tests, store_of_the_second_version_gains_the_doctors_table_and_keeps_its_rows);
     tcase_add_test(tests, store_of_the_fourth_version_gains_the_figures_of_its_value_targets);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -1,5 +1,6 @@
 #include "trainer/net/net.h"
 
+#include "tests/unit/run_suite.h"
 #include "trainer/net/net_layout.h"
 
 #include <check.h>
@@ -349,9 +350,5 @@ int main(void)
     tcase_add_test(tests, multiply_adds_are_those_of_direct_convolution);
     tcase_add_test(tests, create_cleans_up_after_each_failing_allocation);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

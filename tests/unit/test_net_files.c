@@ -2,6 +2,7 @@
 
 #include "storage/store_matches.h"
 #include "store_fixture.h"
+#include "tests/unit/run_suite.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -163,9 +164,5 @@ int main(void)
     tcase_add_test(tests, twenty_generations_stay_in_any_case);
     tcase_add_test(tests, sweep_leaves_what_is_no_net_of_the_store);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

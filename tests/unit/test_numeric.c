@@ -1,5 +1,6 @@
 #include "mcts/numeric.h"
 #include "mcts/random.h"
+#include "tests/unit/run_suite.h"
 
 #include <check.h>
 #include <math.h>
@@ -95,9 +96,5 @@ int main(void)
     tcase_add_test(tcase, ends_of_the_ranges_are_right);
     tcase_add_test(tcase, outputs_are_these_bits);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -1,5 +1,6 @@
 #include "mcts/random.h"
 #include "selfplay/opening.h"
+#include "tests/unit/run_suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -175,9 +176,5 @@ int main(void)
                    openings_of_matches_are_all_positions_after_four_plies_but_for_mirror_images);
     tcase_add_test(tcase, order_of_match_openings_is_drawn_from_the_seed);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -1,4 +1,5 @@
 /* Steps against numbers worked out by hand, and a bowl to roll down. */
+#include "tests/unit/run_suite.h"
 #include "trainer/buffer.h"
 #include "trainer/optimizer.h"
 
@@ -151,9 +152,5 @@ int main(void)
     tcase_add_test(tc, clipping_keeps_the_direction);
     tcase_add_test(tc, average_is_exponential_once_it_is_old_and_forgets_when_young);
     suite_add_tcase(s, tc);
-    SRunner *runner = srunner_create(s);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(s);
 }

@@ -1,6 +1,7 @@
 #include "storage/policy.h"
 
 #include "storage/record.h"
+#include "tests/unit/run_suite.h"
 
 #include <check.h>
 #include <stdbool.h>
@@ -212,9 +213,5 @@ int main(void)
     tcase_add_test(tests, more_entries_than_room_are_refused);
     tcase_add_test(tests, strange_encodings_are_refused);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -1,5 +1,6 @@
 #include "random_net.h"
 #include "selfplay/pool.h"
+#include "tests/unit/run_suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -239,9 +240,5 @@ int main(void)
     tcase_add_test(cases, another_net_forgets_the_cache_and_what_waits);
     Suite *suite = suite_create("pool");
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -3,6 +3,7 @@
 #include "trainer/net/precision.h"
 
 #include "mcts/random.h"
+#include "tests/unit/run_suite.h"
 #include "trainer/net/evaluator.h"
 #include "trainer/net/kernel.h"
 
@@ -251,9 +252,5 @@ int main(void)
         tcase_add_test(tests, net_that_bf16_changes_too_much_is_computed_in_fp32);
     }
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

@@ -1,5 +1,6 @@
 #include "daemon/control/query.h"
 
+#include "tests/unit/run_suite.h"
 #include "tests/unit/scratch_store.h"
 
 #include <jansson.h>
@@ -411,9 +412,5 @@ int main(void)
     tcase_add_test(tests, missing_store_is_not_found_and_not_made);
     tcase_add_test(tests, check_finds_a_wrong_tally); /* last: it spoils the store */
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

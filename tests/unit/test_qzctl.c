@@ -2,6 +2,7 @@
 #include "daemon/lock.h"
 #include "tests/unit/http_server.h"
 #include "tests/unit/qzctl_run.h"
+#include "tests/unit/run_suite.h"
 
 #define VALUES SOURCE_DIR "/etc/suites/connect4-values.csv"
 
@@ -476,9 +477,5 @@ int main(void)
     tcase_add_test(nets, value_suite_gives_three_measures);
     tcase_add_test(nets, bench_measures_what_runs_here_and_leaves_nothing_behind);
     suite_add_tcase(suite, nets);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -2,6 +2,7 @@
 #include "tests/unit/qzctl_run.h"
 
 #include "storage/policy.h"
+#include "tests/unit/run_suite.h"
 
 #include <signal.h>
 
@@ -339,9 +340,5 @@ int main(void)
     tcase_add_test(games, interrupt_while_it_waits_for_a_move_ends_the_game_cleanly);
     tcase_add_test(games, replay_says_what_it_cannot_replay);
     suite_add_tcase(suite, games);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

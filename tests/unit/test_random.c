@@ -1,5 +1,6 @@
 #include "mcts/numeric.h"
 #include "mcts/random.h"
+#include "tests/unit/run_suite.h"
 
 #include <check.h>
 #include <math.h>
@@ -137,9 +138,5 @@ int main(void)
     tcase_add_loop_test(tcase, dirichlet_has_the_mean_and_variance_of_its_alpha, 0, 4);
     tcase_add_test(tcase, dirichlet_over_one_action_is_all_of_it);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

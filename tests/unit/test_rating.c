@@ -2,6 +2,7 @@
 
 #include "mcts/random.h"
 #include "storage/error.h"
+#include "tests/unit/run_suite.h"
 
 #include <check.h>
 #include <math.h>
@@ -264,9 +265,5 @@ int main(void)
     tcase_add_test(tests, errors_shrink_with_pairs_that_agree);
     tcase_add_test(tests, line_of_two_thousand_nets_is_fitted_in_a_moment);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

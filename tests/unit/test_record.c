@@ -1,6 +1,7 @@
 #include "storage/record.h"
 
 #include "store_fixture.h"
+#include "tests/unit/run_suite.h"
 
 START_TEST(uids_are_valid_and_differ)
 {
@@ -121,9 +122,5 @@ int main(void)
     tcase_add_test(tests, held_out_is_decided_by_blake2b);
     tcase_add_test(tests, positions_are_equal_field_by_field);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

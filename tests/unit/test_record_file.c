@@ -2,6 +2,7 @@
 
 #include "storage/record_message.h"
 #include "store_fixture.h"
+#include "tests/unit/run_suite.h"
 
 #include <signal.h>
 #include <sys/resource.h>
@@ -221,9 +222,5 @@ int main(void)
     tcase_add_test(tests, full_disk_says_so);
     tcase_add_test(tests, game_that_cannot_be_written_whole_leaves_nothing);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

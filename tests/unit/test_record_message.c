@@ -1,6 +1,7 @@
 #include "storage/record_message.h"
 
 #include "store_fixture.h"
+#include "tests/unit/run_suite.h"
 
 static char sha256[RECORD_SHA256_BYTES];
 
@@ -219,9 +220,5 @@ int main(void)
     tcase_add_test(tests, searches_out_of_range_are_refused_by_field);
     tcase_add_test(tests, ends_out_of_range_are_refused_by_field);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -2,6 +2,7 @@
 #include "selfplay/replay.h"
 
 #include "storage/policy.h"
+#include "tests/unit/run_suite.h"
 #include "worker_log.h"
 
 #include <check.h>
@@ -581,9 +582,5 @@ int main(void)
     tcase_add_test(tests, missing_net_or_a_stop_ends_the_replay_which_can_be_asked_again);
     tcase_add_test(tests, within_the_tolerance_is_close_and_beyond_it_is_different);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

@@ -2,6 +2,7 @@
 #include "selfplay/replay_compare.h"
 
 #include "storage/policy.h"
+#include "tests/unit/run_suite.h"
 
 #include <check.h>
 #include <math.h>
@@ -66,9 +67,5 @@ int main(void)
     TCase *tests = tcase_create("replay_compare");
     tcase_add_test(tests, search_that_went_another_way_is_judged_by_its_value_alone);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

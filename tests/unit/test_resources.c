@@ -1,5 +1,7 @@
 #include "daemon/resources.h"
 
+#include "tests/unit/run_suite.h"
+
 #include <check.h>
 #include <pthread.h>
 #include <signal.h>
@@ -150,9 +152,5 @@ int main(void)
     tcase_add_test(tests, threads_that_run_already_are_reached_too);
     tcase_add_test(tests, process_that_has_gone_is_an_error_not_a_crash);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

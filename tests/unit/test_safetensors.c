@@ -1,6 +1,8 @@
 /* Net files: round trip, and everything that must be refused, with what the message must say. */
 #include "trainer/net/safetensors.h"
 
+#include "tests/unit/run_suite.h"
+
 #include <check.h>
 #include <dirent.h>
 #include <errno.h>
@@ -622,9 +624,5 @@ int main(void)
     tcase_add_test(tests, what_is_no_net_file_is_refused_with_its_path);
     tcase_add_test(tests, failing_disk_leaves_the_old_file_and_no_other);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

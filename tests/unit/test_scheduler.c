@@ -1,5 +1,7 @@
 #include "scheduler_bench.h"
 
+#include "tests/unit/run_suite.h"
+
 #include <math.h>
 #include <stdlib.h>
 
@@ -545,9 +547,5 @@ int main(void)
     tcase_add_test(tcase, evaluation_is_suspended_for_a_training_that_leaves_no_slot);
     tcase_add_test(tcase, stop_tells_everything_that_runs_and_starts_nothing_more);
     tcase_add_test(tcase, thousand_random_kills_change_neither_reuse_nor_shares);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

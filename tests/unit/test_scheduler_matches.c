@@ -1,6 +1,6 @@
 #include "scheduler_bench.h"
 
-#include <stdlib.h>
+#include "tests/unit/run_suite.h"
 
 /* Suites with search and matches too. */
 static struct scheduler_settings rated(void)
@@ -243,9 +243,5 @@ int main(void)
     tcase_add_test(tests, restarted_daemon_goes_on_with_the_candidates_match);
     tcase_add_test(tests, gates_match_that_cannot_be_played_is_given_up_and_asks_for_a_decision);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

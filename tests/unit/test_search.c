@@ -2,6 +2,7 @@
 #include "mcts/games/connect4.h"
 #include "mcts/random.h"
 #include "tests/unit/made_up_net.h"
+#include "tests/unit/run_suite.h"
 
 #include <check.h>
 #include <math.h>
@@ -434,9 +435,5 @@ int main(void)
     tcase_add_test(tcase, advance_refuses_what_was_never_reached_and_what_is_over);
     tcase_add_test(tcase, principal_variation_is_a_legal_line_to_the_end);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

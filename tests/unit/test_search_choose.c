@@ -1,6 +1,8 @@
 /* The move that is played. */
 #include "mcts/search.h"
 
+#include "tests/unit/run_suite.h"
+
 #include <check.h>
 #include <math.h>
 #include <stdlib.h>
@@ -99,9 +101,5 @@ int main(void)
     tcase_add_test(tcase, temperature_halves_every_half_life_down_to_its_floor);
     tcase_add_test(tcase, shipped_settings_are_those_of_the_design);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

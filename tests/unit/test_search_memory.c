@@ -1,6 +1,7 @@
 /* Linked with --wrap: the n-th allocation fails, for every n. */
 #include "mcts/games/connect4.h"
 #include "tests/unit/made_up_net.h"
+#include "tests/unit/run_suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -143,9 +144,5 @@ int main(void)
     tcase_add_test(tcase, advance_without_memory_leaves_the_search_alone);
     tcase_add_test(tcase, warm_search_allocates_nothing);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

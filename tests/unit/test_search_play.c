@@ -2,6 +2,7 @@
 #include "mcts/games/connect4.h"
 #include "mcts/games/tictactoe.h"
 #include "tests/unit/made_up_net.h"
+#include "tests/unit/run_suite.h"
 
 #include <check.h>
 #include <math.h>
@@ -340,9 +341,5 @@ int main(void)
     tcase_add_test(tcase, value_turns_its_sign_from_ply_to_ply);
     tcase_add_test(tcase, signature_over_fixed_positions_is_unchanged);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -2,6 +2,7 @@
  * recursive one agree on every count over 1,000 positions. */
 #include "mcts/random.h"
 #include "tests/unit/reference_puct.h"
+#include "tests/unit/run_suite.h"
 
 #include <check.h>
 #include <math.h>
@@ -136,9 +137,5 @@ int main(void)
     tcase_add_loop_test(tcase, counts_values_and_targets_equal_those_of_the_reference, 0, CHUNKS);
     tcase_add_test(tcase, kept_subtrees_equal_those_of_the_reference);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -1,5 +1,6 @@
 #include "mcts/random.h"
 #include "selfplay/settings.h"
+#include "tests/unit/run_suite.h"
 
 #include <check.h>
 #include <jansson.h>
@@ -208,9 +209,5 @@ int main(void)
     tcase_add_test(cases, check_finds_nan_and_what_is_out_of_range);
     Suite *suite = suite_create("settings");
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -1,8 +1,9 @@
 #include "daemon/qzctl/sparkline.h"
 
+#include "tests/unit/run_suite.h"
+
 #include <check.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 static char text[256];
@@ -60,9 +61,5 @@ int main(void)
     tcase_add_test(tests, what_is_not_known_is_blank_and_what_does_not_change_is_in_the_middle);
     tcase_add_test(tests, cut_text_ends_behind_a_whole_character);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -1,6 +1,7 @@
 #include "selfplay/speed.h"
 
 #include "tests/unit/random_net.h"
+#include "tests/unit/run_suite.h"
 
 #include <check.h>
 #include <math.h>
@@ -76,9 +77,5 @@ int main(void)
     tcase_add_test(tests, rates_are_measured_for_each_batch);
     tcase_add_test(tests, selfplay_is_counted);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

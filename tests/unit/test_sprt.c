@@ -1,6 +1,7 @@
 #include "selfplay/sprt.h"
 
 #include "mcts/random.h"
+#include "tests/unit/run_suite.h"
 
 #include <check.h>
 #include <math.h>
@@ -132,9 +133,5 @@ int main(void)
     tcase_add_test(tests, false_verdicts_are_about_one_in_twenty);
     tcase_add_test(tests, clear_cases_are_settled_early);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -1,5 +1,7 @@
 #include "daemon/writer/storage_thread.h"
 
+#include "tests/unit/run_suite.h"
+
 #include <check.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -384,9 +386,5 @@ int main(void)
     tcase_add_test(tcase, full_queue_says_so_and_tells_when_it_has_drained);
     tcase_add_test(tcase, close_commits_what_was_put);
     tcase_add_test(tcase, close_of_a_store_that_cannot_be_written_ends_and_tells_what_is_lost);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

@@ -1,5 +1,7 @@
 #include "store_fixture.h"
 
+#include "tests/unit/run_suite.h"
+
 /* ---- games ---- */
 
 static int take(struct store_game *game, void *context)
@@ -505,9 +507,5 @@ int main(void)
     tcase_add_test(tests, failed_put_leaves_the_group_as_it_was);
     tcase_add_test(tests, reader_sees_commits_and_cannot_write);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

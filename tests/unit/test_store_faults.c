@@ -2,6 +2,8 @@
  * allocation, the disk is full. */
 #include "store_fixture.h"
 
+#include "tests/unit/run_suite.h"
+
 #include <signal.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -459,9 +461,5 @@ int main(void)
     tcase_add_test(tests, second_writer_is_told_that_the_store_is_in_use);
     tcase_add_test(tests, all_that_was_acknowledged_survives_kill_9);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -2,6 +2,7 @@
  * in the file nor beside it. */
 #include "storage/migrations.h"
 #include "store_fixture.h"
+#include "tests/unit/run_suite.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -471,9 +472,5 @@ int main(void)
     tcase_add_test(tests, another_opening_in_this_process_leaves_the_writers_locks);
     tcase_add_test(tests, leftovers_of_an_interrupted_creation_are_replaced);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -3,6 +3,7 @@
 #include "storage/migrations.h"
 
 #include "store_fixture.h"
+#include "tests/unit/run_suite.h"
 
 enum { PLIES = 6 };
 
@@ -311,9 +312,5 @@ int main(void)
     tcase_add_test(tests, rejected_net_leaves_its_generation_and_is_what_is_trained_on);
     tcase_add_test(tests, store_without_pairs_gains_them_and_keeps_its_matches);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -1,5 +1,6 @@
 #include "storage/sqlfunctions.h"
 #include "store_fixture.h"
+#include "tests/unit/run_suite.h"
 
 /* ---- nets ---- */
 
@@ -223,9 +224,5 @@ int main(void)
     tcase_add_test(tests, wal_is_truncated_above_its_limit);
     tcase_add_test(tests, policy_functions_read_the_policy_column);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -1,6 +1,8 @@
 /* Retention: what goes, what stays, and that the tallies cannot tell. */
 #include "store_fixture.h"
 
+#include "tests/unit/run_suite.h"
+
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -399,9 +401,5 @@ int main(void)
     tcase_add_test(tests, check_that_is_overtaken_begins_anew);
     tcase_add_test(tests, store_of_before_gains_the_tables);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

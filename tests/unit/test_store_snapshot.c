@@ -1,6 +1,8 @@
 /* A copy of the store while another connection writes it. */
 #include "tests/unit/store_fixture.h"
 
+#include "tests/unit/run_suite.h"
+
 #include <sys/stat.h>
 
 static struct fixture fixture;
@@ -178,9 +180,5 @@ int main(void)
     tcase_add_test(tests, stop_leaves_no_file_behind);
     tcase_add_test(tests, writer_commits_while_the_copy_is_made_and_the_copy_is_of_one_moment);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -2,6 +2,8 @@
  * views are computed the slow way. */
 #include "store_fixture.h"
 
+#include "tests/unit/run_suite.h"
+
 enum { N_GAMES = 60, N_NETS = 3, MAX_PLIES = 24 };
 
 struct model_game {
@@ -423,9 +425,5 @@ int main(void)
     tcase_add_test(tests, check_names_the_first_tally_that_differs);
     tcase_add_test(tests, progress_divides_what_it_is_told);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -1,5 +1,6 @@
 #include "random_net.h"
 #include "selfplay/suite.h"
+#include "tests/unit/run_suite.h"
 
 #include <check.h>
 #include <math.h>
@@ -393,9 +394,5 @@ int main(void)
     tcase_add_test(cases, stopped_it_names_the_suite);
     Suite *suite = suite_create("suite");
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

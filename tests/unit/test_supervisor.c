@@ -1,5 +1,7 @@
 #include "daemon/supervisor.h"
 
+#include "tests/unit/run_suite.h"
+
 #include <check.h>
 #include <errno.h>
 #include <signal.h>
@@ -326,9 +328,5 @@ int main(int argc, char *argv[])
     tcase_add_test(tcase, deaf_child_is_killed_after_its_grace);
     tcase_add_test(tcase, child_that_never_reads_is_killed_when_too_much_waits);
     tcase_add_test(tcase, lines_on_stderr_come_one_by_one);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

@@ -1,5 +1,7 @@
 #include "daemon/qzctl/table.h"
 
+#include "tests/unit/run_suite.h"
+
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -130,9 +132,5 @@ int main(void)
     tcase_add_test(tests, csv_quotes_what_needs_it);
     tcase_add_test(tests, empty_tables_have_a_head);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

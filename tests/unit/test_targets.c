@@ -1,5 +1,6 @@
 /* What a position teaches, against the formulas written out once more the slow way. */
 #include "mcts/random.h"
+#include "tests/unit/run_suite.h"
 #include "trainer/loss.h"
 #include "trainer/targets.h"
 
@@ -303,9 +304,5 @@ int main(void)
     tcase_add_test(tc, wdl_stays_on_the_simplex);
     tcase_add_test(tc, loss_of_the_blend_and_blend_of_the_losses_have_equal_gradients);
     suite_add_tcase(s, tc);
-    SRunner *runner = srunner_create(s);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(s);
 }

@@ -1,5 +1,6 @@
 /* A teacher's word in the targets: the net's own logits, tempered, over the legal moves. */
 #include "mcts/random.h"
+#include "tests/unit/run_suite.h"
 #include "trainer/buffer.h"
 #include "trainer/conv.h"
 #include "trainer/lanes.h"
@@ -154,9 +155,5 @@ int main(void)
     tcase_add_test(tc, policy_is_the_softmax_of_tempered_logits_over_legal_moves);
     tcase_add_test(tc, a_teacher_of_no_share_changes_nothing);
     suite_add_tcase(s, tc);
-    SRunner *runner = srunner_create(s);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(s);
 }

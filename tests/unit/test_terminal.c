@@ -1,5 +1,7 @@
 #include "daemon/terminal.h"
 
+#include "tests/unit/run_suite.h"
+
 #include <check.h>
 #include <math.h>
 #include <pty.h>
@@ -149,9 +151,5 @@ int main(void)
     tcase_add_test(tcase, small_buffer_is_not_overrun);
     tcase_add_test(tcase, block_is_drawn_over_itself_and_lines_go_above_it);
     tcase_add_test(tcase, file_is_no_terminal);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

@@ -1,5 +1,7 @@
 #include "mcts/games/tictactoe.h"
 
+#include "tests/unit/run_suite.h"
+
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,9 +84,5 @@ int main(void)
     tcase_add_test(tcase, all_games_are_those_that_everyone_counts);
     tcase_add_test(tcase, board_and_planes_are_by_rows_from_the_top);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -2,6 +2,7 @@
 #include "mcts/random.h"
 #include "storage/policy.h"
 #include "storage/store.h"
+#include "tests/unit/run_suite.h"
 #include "trainer/net/evaluator.h"
 #include "trainer/net/net.h"
 #include "trainer/train.h"
@@ -619,9 +620,5 @@ int main(void)
     tcase_add_test(tc, two_threads_learn_the_same_up_to_rounding);
     tcase_add_test(tc, two_hundred_asymmetric_records_are_learnt_and_played);
     suite_add_tcase(s, tc);
-    SRunner *runner = srunner_create(s);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(s);
 }

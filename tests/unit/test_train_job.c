@@ -1,5 +1,7 @@
 #include "daemon/train_job.h"
 
+#include "tests/unit/run_suite.h"
+
 #include <check.h>
 #include <math.h>
 #include <stdio.h>
@@ -162,9 +164,5 @@ int main(void)
     tcase_add_test(tcase, job_cut_off_anywhere_is_refused);
     tcase_add_test(tcase, job_with_a_value_out_of_range_is_refused);
     tcase_add_test(tcase, result_comes_back_with_its_unknown_figures_unknown);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

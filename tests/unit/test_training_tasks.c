@@ -1,6 +1,7 @@
 #include "daemon/writer/training_tasks.h"
 
 #include "store_fixture.h"
+#include "tests/unit/run_suite.h"
 
 static void done(struct storage_task *task, int result, const struct error *err)
 {
@@ -98,9 +99,5 @@ int main(void)
     tcase_add_test(tests, samples_are_those_of_the_new_positions_up_to_a_bound);
     tcase_add_test(tests, training_without_new_games_does_not_begin);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

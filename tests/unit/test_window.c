@@ -2,6 +2,7 @@
 #include "mcts/random.h"
 #include "storage/policy.h"
 #include "storage/store.h"
+#include "tests/unit/run_suite.h"
 #include "trainer/batch.h"
 #include "trainer/buffer.h"
 #include "trainer/conv.h"
@@ -410,9 +411,5 @@ int main(void)
     tcase_add_test(tc, every_row_is_drawn_once_before_any_comes_again);
     tcase_add_test(tc, window_holds_exactly_the_games_of_its_range);
     suite_add_tcase(s, tc);
-    SRunner *runner = srunner_create(s);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(s);
 }

@@ -1,5 +1,7 @@
 #include "daemon/wire.h"
 
+#include "tests/unit/run_suite.h"
+
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -144,9 +146,5 @@ int main(void)
                    lengths_of_nothing_and_above_the_limit_are_refused_before_memory_is_taken);
     tcase_add_test(tcase, message_above_the_limit_is_not_sent);
     tcase_add_test(tcase, pipe_carries_messages_and_tells_its_end);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

@@ -2,6 +2,7 @@
  * hidden state. Games are those of real (random) nets. */
 #include "mcts/random.h"
 #include "storage/policy.h"
+#include "tests/unit/run_suite.h"
 #include "worker_log.h"
 
 #include <check.h>
@@ -582,9 +583,5 @@ int main(void)
     tcase_add_test(cases, game_whose_end_was_lost_just_ends);
     Suite *suite = suite_create("worker");
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -1,6 +1,8 @@
 /* Workers where memory runs out: nothing leaks, nothing changes, no record shows it. */
 #include "worker_log.h"
 
+#include "tests/unit/run_suite.h"
+
 /* Linked with -Wl,--wrap for each of these. Set to n, the n-th allocation from now fails. */
 static long fail_in;
 static bool fails(void)
@@ -141,9 +143,5 @@ int main(void)
     tcase_add_test(cases, games_go_on_where_memory_ran_out_in_the_middle_of_searches);
     Suite *suite = suite_create("worker_memory");
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -3,13 +3,13 @@
 #define KERNEL_NAME      "avx2"
 #define KERNEL_ID        "winograd-fp32/avx2"
 #define KERNEL_PRECISION KERNEL_FP32
-#define KERNEL_LANES     8
+#define VECTOR_LANES     8
 #define KERNEL_VECTORS   3
 #define KERNEL_ROWS_1    8
 #define KERNEL_ROWS_2    6
 #define KERNEL_ROWS_3    4
 
-#define KERNEL_MAX _mm256_max_ps
+#define VECTOR_MAX _mm256_max_ps
 
 #include <immintrin.h>
 #include <stdbool.h>

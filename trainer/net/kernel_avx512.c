@@ -3,7 +3,7 @@
 #define KERNEL_NAME      "avx512"
 #define KERNEL_ID        "winograd-fp32/avx512"
 #define KERNEL_PRECISION KERNEL_FP32
-#define KERNEL_LANES     16
+#define VECTOR_LANES     16
 #define KERNEL_VECTORS   4
 /* Rows of a product at a time, by vectors: rows x vectors sums, `vectors` weights and a factor in 32 registers. */
 #define KERNEL_ROWS_1 16
@@ -11,7 +11,7 @@
 #define KERNEL_ROWS_3 8
 #define KERNEL_ROWS_4 6
 
-#define KERNEL_MAX _mm512_max_ps
+#define VECTOR_MAX _mm512_max_ps
 
 #include <immintrin.h>
 #include <stdbool.h>

@@ -4,7 +4,7 @@
 #define KERNEL_NAME      "avx512"
 #define KERNEL_ID        "winograd-bf16/avx512"
 #define KERNEL_PRECISION KERNEL_BF16
-#define KERNEL_LANES     16
+#define VECTOR_LANES     16
 #define KERNEL_VECTORS   4
 /* As in kernel_avx512.c: rows x vectors sums, `vectors` weights and a pair in 32 registers. */
 #define KERNEL_ROWS_1 16
@@ -12,7 +12,7 @@
 #define KERNEL_ROWS_3 8
 #define KERNEL_ROWS_4 6
 
-#define KERNEL_MAX   _mm512_max_ps
+#define VECTOR_MAX   _mm512_max_ps
 #define KERNEL_JOIN  join
 #define KERNEL_PAIRS multiply_pairs
 

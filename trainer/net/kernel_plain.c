@@ -3,7 +3,7 @@
 #define KERNEL_NAME      "plain"
 #define KERNEL_ID        "winograd-fp32/plain"
 #define KERNEL_PRECISION KERNEL_FP32
-#define KERNEL_LANES     4
+#define VECTOR_LANES     4
 #define KERNEL_VECTORS   2
 #define KERNEL_ROWS_1    8
 #define KERNEL_ROWS_2    6
