@@ -36,6 +36,7 @@ struct storage_thread {
     struct list queue, finished;
     struct news news;
     bool closing;
+    bool end;   /* closing, and nothing is left: see end_if_all_done() */
     bool woken; /* by an urgent task or a long queue: the next look must not wait */
 
     atomic_uint outstanding; /* put and not yet finished */
@@ -43,7 +44,8 @@ struct storage_thread {
     atomic_llong heartbeat_ms;
 
     /* the loop's own */
-    bool was_full;
+    bool was_full, close_asked;
+    uint32_t in_flight; /* put, and done() not yet called */
 
     /* the thread's own */
     struct list batch;
@@ -301,12 +303,13 @@ static void run(void *argument)
             left_ms = t->group_began_ms + STORAGE_GROUP_MS - monotonic_ms();
             left_ms = left_ms > STORAGE_LOOK_MS ? STORAGE_LOOK_MS : left_ms;
         }
-        if (!t->closing && !t->woken && left_ms > 0) {
+        if (!t->end && !t->woken && left_ms > 0 && !(t->closing && t->batch.n > 0)) {
             (void)uv_cond_timedwait(&t->wake, &t->mutex, (uint64_t)left_ms * 1000000);
         }
         t->woken = false;
         list_move(&came, &t->queue);
         bool closing = t->closing;
+        bool end = t->end;
         uv_mutex_unlock(&t->mutex);
         beat(t);
 
@@ -320,7 +323,7 @@ static void run(void *argument)
             trim_wal(t);
         }
         list_move(&t->batch, &came); /* only if given up */
-        ended = closing || !going_on;
+        ended = end || !going_on;
     }
     t->backend->close(t->store);
     uv_mutex_lock(&t->mutex);
@@ -330,11 +333,23 @@ static void run(void *argument)
 }
 
 /* ---- the loop's thread ---- */
-static void finish_tasks(struct list *finished)
+/* What a task's done() puts in its turn is written too: a close ends the thread only when nothing is on its way. */
+static void end_if_all_done(struct storage_thread *t)
+{
+    if (t->close_asked && t->in_flight == 0) {
+        uv_mutex_lock(&t->mutex);
+        t->end = true;
+        uv_cond_signal(&t->wake);
+        uv_mutex_unlock(&t->mutex);
+    }
+}
+
+static void finish_tasks(struct storage_thread *t, struct list *finished)
 {
     struct storage_task *task;
 
     while ((task = list_take(finished)) != NULL) {
+        t->in_flight--;
         if (task->done != NULL) {
             task->done(task, task->result, &task->error);
         }
@@ -381,7 +396,7 @@ static void deliver(uv_async_t *async)
     if (news.committed) {
         t->callbacks.committed(&news.counts, t->callbacks.context);
     }
-    finish_tasks(&finished);
+    finish_tasks(t, &finished);
     if (news.recovered) {
         t->callbacks.recovered(news.recovered_after_ms, t->callbacks.context);
     }
@@ -392,7 +407,9 @@ static void deliver(uv_async_t *async)
     if (news.ended) {
         (void)uv_thread_join(&t->thread);
         uv_close((uv_handle_t *)&t->async, async_closed);
+        return;
     }
+    end_if_all_done(t);
 }
 
 int storage_thread_open(uv_loop_t *loop, struct store *store, const struct storage_backend *backend,
@@ -434,10 +451,11 @@ bool storage_thread_put(struct storage_thread *thread, struct storage_task *task
         return false;
     }
     atomic_fetch_add(&thread->outstanding, 1);
+    thread->in_flight++;
     uv_mutex_lock(&thread->mutex);
     list_append(&thread->queue, task);
     /* Records wait for the thread's next look, so that it wakes a few times a second, not for each. */
-    if (task->urgent || thread->queue.n >= STORAGE_GROUP_ROWS / 4) {
+    if (task->urgent || thread->closing || thread->queue.n >= STORAGE_GROUP_ROWS / 4) {
         thread->woken = true;
         uv_cond_signal(&thread->wake);
     }
@@ -473,8 +491,10 @@ void storage_thread_close(struct storage_thread *thread,
 {
     thread->closed = closed;
     thread->closed_context = context;
+    thread->close_asked = true;
     uv_mutex_lock(&thread->mutex);
     thread->closing = true;
     uv_cond_signal(&thread->wake);
     uv_mutex_unlock(&thread->mutex);
+    end_if_all_done(thread);
 }

@@ -80,7 +80,7 @@ bool storage_thread_in_trouble(const struct storage_thread *thread);
 /* Monotonic ms (uv_hrtime) at which the thread last showed that it moves; it does so at least twice a second
  * while neither SQLite nor the disk holds it. */
 int64_t storage_thread_heartbeat(const struct storage_thread *thread);
-/* Commit all that was put and end. `closed` tells how many tasks could not be written. */
+/* Commit all that was put, and what done() of these puts, and end. `closed` tells how many tasks could not be written. */
 void storage_thread_close(struct storage_thread *thread,
                           void (*closed)(uint32_t lost, void *context), void *context);
 

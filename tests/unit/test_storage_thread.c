@@ -92,6 +92,7 @@ struct house {
     int troubles, trouble_code, recoveries, drains;
     bool closed;
     uint32_t lost;
+    int follow_ups; /* that each finished task puts another, so many times */
 };
 
 struct numbered_task {
@@ -114,6 +115,8 @@ static int apply_number(struct storage_task *task, struct store *store, struct e
     return 0;
 }
 
+static void put(struct house *house, int refuse, bool urgent);
+
 static void number_done(struct storage_task *task, int result, const struct error *err)
 {
     struct house *house = task->context;
@@ -130,6 +133,10 @@ static void number_done(struct storage_task *task, int result, const struct erro
         ck_assert_int_gt(house->counted, 0);
     }
     house->done++;
+    if (house->follow_ups > 0) {
+        house->follow_ups--;
+        put(house, 0, false);
+    }
 }
 
 static void number_destroy(struct storage_task *task)
@@ -353,6 +360,33 @@ START_TEST(close_commits_what_was_put)
 }
 END_TEST
 
+/* A match's outcome is noted as an event when its rows are durable: also where the daemon is closing. */
+START_TEST(close_commits_what_a_finished_task_puts)
+{
+    struct house house;
+    open_house(&house);
+    house.follow_ups = 5;
+    put(&house, 0, false);
+    close_house(&house);
+    ck_assert_int_eq(house.done, 6);
+    ck_assert_uint_eq(house.lost, 0);
+    check_durable(6);
+}
+END_TEST
+
+START_TEST(close_without_anything_to_write_ends)
+{
+    struct house house;
+    open_house(&house);
+    close_house(&house);
+    open_house(&house);
+    put(&house, 0, true);
+    (void)run_until_done(&house, 1);
+    close_house(&house);
+    ck_assert_uint_eq(house.lost, 0);
+}
+END_TEST
+
 START_TEST(close_of_a_store_that_cannot_be_written_ends_and_tells_what_is_lost)
 {
     struct house house;
@@ -385,6 +419,8 @@ int main(void)
     tcase_add_test(tcase, write_that_finds_no_space_is_kept_with_all_before_and_behind_it);
     tcase_add_test(tcase, full_queue_says_so_and_tells_when_it_has_drained);
     tcase_add_test(tcase, close_commits_what_was_put);
+    tcase_add_test(tcase, close_commits_what_a_finished_task_puts);
+    tcase_add_test(tcase, close_without_anything_to_write_ends);
     tcase_add_test(tcase, close_of_a_store_that_cannot_be_written_ends_and_tells_what_is_lost);
     return run_suite(suite);
 }
