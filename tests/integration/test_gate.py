@@ -6,7 +6,7 @@ from harness import Daemon, check, check_store, wait_until
 
 MATCHES = {"share": 1, "suites": [], "nodes": 24, "opponents": [], "gate_pairs": 10}
 # The daemon that is killed needs a match that takes a while.
-LONG = dict(MATCHES, gate="elo", nodes=150, gate_pairs=30)
+LONG = dict(MATCHES, gate="elo", nodes=300, gate_pairs=60)
 
 
 def states(daemon):
@@ -66,7 +66,9 @@ run_gate("elo", {"old": 2, "rejected": 1}, 180)
 run_gate("sprt", {"rejected": 3}, 120)
 
 with Daemon(evaluation=LONG) as daemon:
-    wait_until(lambda: daemon.rows("SELECT id FROM matches WHERE finished_at IS NULL AND pairs > 0"), 60, "a gate's match")
+    # Newly begun, so that it is not decided before the kill.
+    running = "SELECT net_a FROM matches WHERE finished_at IS NULL AND pairs BETWEEN 1 AND 20"
+    wait_until(lambda: daemon.rows(running), 60, "a gate's match")
     candidate = daemon.one("SELECT id FROM nets WHERE state = 'candidate'")
     before = daemon.rows("SELECT match_id, pair, first_fingerprint FROM match_pairs ORDER BY match_id, pair")
     daemon.kill_all()
