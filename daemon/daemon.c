@@ -412,6 +412,7 @@ static int forbid_early_threads(struct error *err)
 static int choose_kernel(const struct daemon *d, struct error *err)
 {
     static const char *const names[] = {[CONFIG_KERNEL_AUTO] = NULL,
+                                        [CONFIG_KERNEL_AMX] = "amx",
                                         [CONFIG_KERNEL_AVX512] = "avx512",
                                         [CONFIG_KERNEL_AVX2] = "avx2",
                                         [CONFIG_KERNEL_PLAIN] = "plain"};

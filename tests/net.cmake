@@ -15,9 +15,11 @@ foreach(kernel avx512 avx2 plain)
     ENVIRONMENT "QZD_KERNEL=${kernel}" SKIP_RETURN_CODE 77 TIMEOUT 300 LABELS unit)
 endforeach()
 
-add_test(NAME inference_avx512_bf16 COMMAND test_inference)
-set_tests_properties(inference_avx512_bf16 PROPERTIES
-  ENVIRONMENT "QZD_KERNEL=avx512;QZD_PRECISION=bf16" SKIP_RETURN_CODE 77 TIMEOUT 300 LABELS unit)
+foreach(kernel avx512 amx)
+  add_test(NAME inference_${kernel}_bf16 COMMAND test_inference)
+  set_tests_properties(inference_${kernel}_bf16 PROPERTIES
+    ENVIRONMENT "QZD_KERNEL=${kernel};QZD_PRECISION=bf16" SKIP_RETURN_CODE 77 TIMEOUT 300 LABELS unit)
+endforeach()
 
 unit_test(precision trainer_net)
 unit_test(safetensors trainer_net PkgConfig::JANSSON PkgConfig::SODIUM)

@@ -81,7 +81,7 @@ struct conv_work *conv_work_create(struct crew *crew, const struct lanes_kernel 
     work->crew = crew;
     work->kernel = kernel;
     work->cells = height * width;
-    winograd_init(&work->winograd, height, width, false);
+    winograd_init(&work->winograd, height, width, WINOGRAD_LARGE);
     work->chunk = chunk_blocks(work, max_batch);
 
     const size_t columns = (size_t)work->chunk * work->winograd.tiles;

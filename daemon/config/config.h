@@ -40,6 +40,7 @@ double config_schedule_at(const struct config_schedule *schedule, uint32_t gener
 /* Names of trainer/net/kernel.h; auto: the best that the processor can run. */
 enum config_kernel {
     CONFIG_KERNEL_AUTO,
+    CONFIG_KERNEL_AMX,
     CONFIG_KERNEL_AVX512,
     CONFIG_KERNEL_AVX2,
     CONFIG_KERNEL_PLAIN

@@ -10,11 +10,10 @@ static const char *const q_words[] = {
     [Q_ROOT] = "root", [Q_BEST] = "best", [Q_GREEDY] = "greedy", NULL};
 static const char *const optimizer_words[] = {
     [OPTIMIZER_ADAMW] = "adamw", [OPTIMIZER_SGD] = "sgd", NULL};
-static const char *const kernel_words[] = {[CONFIG_KERNEL_AUTO] = "auto",
-                                           [CONFIG_KERNEL_AVX512] = "avx512",
-                                           [CONFIG_KERNEL_AVX2] = "avx2",
-                                           [CONFIG_KERNEL_PLAIN] = "plain",
-                                           NULL};
+static const char *const kernel_words[] = {
+    [CONFIG_KERNEL_AUTO] = "auto",     [CONFIG_KERNEL_AMX] = "amx",
+    [CONFIG_KERNEL_AVX512] = "avx512", [CONFIG_KERNEL_AVX2] = "avx2",
+    [CONFIG_KERNEL_PLAIN] = "plain",   NULL};
 static const char *const precision_words[] = {
     [CONFIG_PRECISION_FP32] = "fp32", [CONFIG_PRECISION_BF16] = "bf16", NULL};
 static const char *const gate_words[] = {
@@ -235,14 +234,16 @@ const struct config_key config_keys[] = {
      .doc = "HTTP over TCP; there is nothing else to choose yet."},
 
     {"inference.kernel", WORD(inference_kernel, kernel_words), RESTART,
-     .doc = "What computes nets: avx512, avx2 (with FMA) or plain; auto = the best that the "
-            "processor can run. Results differ between them in the last bits."},
-    {"inference.precision", WORD(inference_precision, precision_words), RESTART,
      .doc =
-         "What is multiplied in a net's convolutions: fp32, or bf16 (faster; needs a processor "
-         "with AVX512-BF16). Each net is checked over positions of its own play: where v differs "
-         "from fp32 by more than 0.02 in the mean, or the policy by 0.002 nats, it is computed "
-         "in fp32, and an event says so (\"precision\", with the figures)."},
+         "What computes nets: amx (bf16 only), avx512, avx2 (with FMA) or plain; auto = the best "
+         "that the processor can run in the precision. Results differ between them in the last "
+         "bits."},
+    {"inference.precision", WORD(inference_precision, precision_words), RESTART,
+     .doc = "What is multiplied in a net's convolutions: fp32, or bf16 (faster; needs a processor "
+            "with AVX512-BF16, and is much faster on one with AMX). Each net is checked over "
+            "positions of its own play: where v differs "
+            "from fp32 by more than 0.02 in the mean, or the policy by 0.002 nats, it is computed "
+            "in fp32, and an event says so (\"precision\", with the figures)."},
 
     {"cluster.role", WORD(cluster_role, role_words), RESTART,
      .doc = "Part in a cluster of hosts; none = this host alone."},

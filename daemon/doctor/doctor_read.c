@@ -352,7 +352,7 @@ static void read_net(const struct doctor_source *source, const struct game *game
     int64_t bf16 = 0;
     (void)one_number(source->db,
                      "SELECT count(*) FROM searches WHERE net_id = ?1 AND kernel LIKE "
-                     "'winograd-bf16/%'",
+                     "'%-bf16/%'",
                      sampled->net_id, 0, &bf16, NULL);
     ret->bf16 = bf16 > 0;
     doctor_net_compare(game, path, sampled, ret);

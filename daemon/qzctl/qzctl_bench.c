@@ -130,6 +130,7 @@ struct way {
     const char *kernel, *precision, *peak; /* peak: fma_peak()'s name for it */
 };
 static const struct way ways[] = {{"avx512", "fp32", "avx512"},
+                                  {"amx", "bf16", "amx"},
                                   {"avx512", "bf16", "avx512-bf16"},
                                   {"avx2", "fp32", "avx2"},
                                   {"plain", "fp32", "plain"}};

@@ -4,7 +4,7 @@
  *     bench_inference [blocks filters [planes height width policy_planes]]
  * The input is as sparse as a board in a game's middle; logits are asked for of as many moves as are legal there.
  * QZD_KERNEL and QZD_PRECISION choose the kernel; unset, the best one in fp32 that the processor can run. In bf16 the
- * share is that of the core's peak of bf16 products (vdpbf16ps). */
+ * share is that of the core's peak of bf16 products (vdpbf16ps, tdpbf16ps). */
 #include "storage/clock.h"
 #include "trainer/net/fma_peak.h"
 #include "trainer/net/inference.h"
@@ -92,7 +92,8 @@ static void measure(struct bench *b, const struct kernel *kernel, uint32_t batch
     double rates[ROUNDS];
     double shares[ROUNDS];
     double peaks[ROUNDS];
-    const char *peak = kernel->precision == KERNEL_BF16 ? "avx512-bf16" : kernel->name;
+    const char *peak =
+        strcmp(kernel->id, "winograd-bf16/avx512") == 0 ? "avx512-bf16" : kernel->name;
     for (int round = 0; round < ROUNDS; round++) {
         double before = fma_peak(peak);
         rates[round] = rate(b, batch);
@@ -145,7 +146,7 @@ int main(int argc, char **argv)
         return 1;
     }
     struct winograd w;
-    winograd_init(&w, b.arch.height, b.arch.width, kernel->precision == KERNEL_BF16);
+    winograd_init(&w, b.arch.height, b.arch.width, kernel->tile_size);
     b.macs = (double)w.points * w.tiles * b.arch.filters * b.arch.filters * (2 * b.arch.blocks + 1);
     fill(&b);
     for (size_t i = 0; i < sizeof batches / sizeof batches[0]; i++) {

@@ -435,7 +435,8 @@ START_TEST(kernel_is_named_and_one_that_cannot_run_is_refused)
     const char *name = getenv("QZD_KERNEL");
     const char *why = NULL;
     char expected[64];
-    snprintf(expected, sizeof expected, "winograd-%s/%s", in_bf16() ? "bf16" : "fp32",
+    const char *way = name != NULL && strcmp(name, "amx") == 0 ? "direct" : "winograd";
+    snprintf(expected, sizeof expected, "%s-%s/%s", way, in_bf16() ? "bf16" : "fp32",
              name == NULL ? kernel_best(KERNEL_FP32, &why)->name : name);
     ck_assert_str_eq(inference_kernel(), expected);
     ck_assert_ptr_null(kernel_find("avx513", KERNEL_FP32, &why));

@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Multiply-adds per second with the vectors that a kernel uses ("avx512", "avx512-bf16" for vdpbf16ps, "avx2", else
+/* Multiply-adds per second with the vectors that a kernel uses ("avx512", "avx512-bf16" for vdpbf16ps, "amx" for tdpbf16ps
+ * where the kernel has been asked for tiles, "avx2", else
  * plain mulps and addps); 0 on other processors than amd64. */
 static inline double fma_peak(const char *kernel)
 {
@@ -53,6 +54,27 @@ static inline double fma_peak(const char *kernel)
             : "m"(one)
             : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
               "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "cc");
+    } else if (strcmp(kernel, "amx") == 0) {
+        struct {
+            uint8_t palette, start_row, reserved[14];
+            uint16_t row_bytes[16];
+            uint8_t rows[16];
+        } config __attribute__((aligned(64))) = {.palette = 1};
+        for (int i = 0; i < 8; i++) {
+            config.row_bytes[i] = 64;
+            config.rows[i] = 16;
+        }
+        left /= 10;
+        lanes = 4 * 16 * 16 * 32 / 12.0 / 10;
+        __asm__ volatile("ldtilecfg %1\n\t"
+                         "tilezero %%tmm4\n\ttilezero %%tmm5\n\t"
+                         "1:\n\t"
+                         "tdpbf16ps %%tmm5, %%tmm4, %%tmm0\n\ttdpbf16ps %%tmm5, %%tmm4, %%tmm1\n\t"
+                         "tdpbf16ps %%tmm5, %%tmm4, %%tmm2\n\ttdpbf16ps %%tmm5, %%tmm4, %%tmm3\n\t"
+                         "dec %0\n\tjnz 1b\n\ttilerelease"
+                         : "+r"(left)
+                         : "m"(config)
+                         : "cc");
     } else if (strcmp(kernel, "avx2") == 0) {
         lanes = 8;
         __asm__ volatile(

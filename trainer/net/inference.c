@@ -52,8 +52,7 @@ int inference_create_on(const struct kernel *kernel, const struct net *net, uint
     }
     inf->arch = net->arch;
     inf->kernel = kernel;
-    winograd_init(&inf->winograd, net->arch.height, net->arch.width,
-                  kernel->precision == KERNEL_BF16);
+    winograd_init(&inf->winograd, net->arch.height, net->arch.width, kernel->tile_size);
     inf->chunk = max_batch < CHUNK ? max_batch : CHUNK;
     inf->cells = net->arch.height * net->arch.width;
     inf->channel_blocks = inference_vectors(inf, net->arch.filters);
@@ -108,26 +107,31 @@ static void run_conv(struct inference *inf, const struct weights *weights, const
     const struct winograd *w = &inf->winograd;
     const struct kernel_tile *tile = &kernel->tiles[w->shape];
     size_t lanes = kernel->lanes;
-    uint32_t rows = n * w->tiles;
-    uint32_t steps = inference_steps(weights);
-    size_t v_block = rows * lanes;
+    size_t v_block = inference_left_rows(inf, n) * lanes;
     size_t v_point = v_block * inf->point_blocks + INFERENCE_POINT_PADDING;
     for (uint32_t i = 0; i < n; i++) {
         tile->transform(w, x + i * inf->activation, inf->channel_blocks,
-                        inf->v + i * w->tiles * lanes, v_point, v_block);
+                        inf->v + (w->edge + i * w->left_rows) * lanes, v_point, v_block);
     }
     const float *u = weights->data;
     for (uint32_t k = 0; k < weights->vectors; k += kernel->vectors) {
         uint32_t vectors =
             weights->vectors - k < kernel->vectors ? weights->vectors - k : kernel->vectors;
-        size_t m_point = v_block * vectors + INFERENCE_POINT_PADDING;
-        for (uint32_t point = 0; point < w->points; point++) {
-            kernel->product_points(inf->v + point * v_point, v_block, rows, u, steps, vectors,
-                                   inf->m + point * m_point);
-            u += (size_t)steps * vectors * lanes;
-        }
+        size_t m_point = (size_t)n * w->outcome_rows * vectors * lanes + INFERENCE_POINT_PADDING;
+        kernel->product_points(&(struct kernel_points){.v = inf->v + w->edge * lanes,
+                                                       .u = u,
+                                                       .m = inf->m,
+                                                       .v_block = v_block,
+                                                       .v_point = v_point,
+                                                       .m_point = m_point,
+                                                       .n_points = w->points,
+                                                       .n_rows = n * w->outcome_rows,
+                                                       .n_in = weights->steps,
+                                                       .vectors = vectors,
+                                                       .winograd = w});
+        u += (size_t)w->points * weights->steps * vectors * lanes;
         for (uint32_t i = 0; i < n; i++) {
-            tile->inverse(w, inf->m + i * w->tiles * vectors * lanes, m_point, vectors,
+            tile->inverse(w, inf->m + i * w->outcome_rows * vectors * lanes, m_point, vectors,
                           weights->shift + k * lanes, ending,
                           y + i * inf->activation + k * inf->cells * lanes,
                           inf->means + (k * n + i) * lanes, n * lanes);

@@ -13,9 +13,11 @@ enum {
 };
 
 /* A right side of products: [group][point][in][vectors][lanes], groups of kernel->vectors or fewer. Where `pairs` is
- * set, [in] is [(in + 1) / 2] and each float two bf16, an even input in the lower half. */
+ * set, [in] is [steps] and each float two bf16, an even input in the lower half. */
 struct weights {
     uint32_t in, vectors, points;
+    uint32_t
+        steps; /* of a product over the inputs: as many, of pairs half as many, and the kernel's padding */
     bool pairs;
     float *data;
     float *shift; /* [vectors][lanes]: bias, or what is left of the batch norm */
@@ -51,9 +53,11 @@ struct inference {
     float *flat, *hidden, *value;
 };
 
-/* Vectors of so many channels; and steps of a product over so many inputs. */
+/* Vectors of so many channels. */
 uint32_t inference_vectors(const struct inference *inf, uint32_t channels);
-uint32_t inference_steps(const struct weights *weights);
+/* Rows of a convolution's left side for n positions. Those of cells stand at the same places whatever n is, so that the
+ * zeros between them are never written. */
+size_t inference_left_rows(const struct inference *inf, uint32_t n);
 
 /* Floats that a net takes, and its parts' places in memory of that size; without memory they are only counted. */
 size_t inference_place(struct inference *inf, float *memory);

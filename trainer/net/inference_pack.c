@@ -32,9 +32,10 @@ uint32_t inference_vectors(const struct inference *inf, uint32_t channels)
     return (channels + inf->kernel->lanes - 1) / inf->kernel->lanes;
 }
 
-uint32_t inference_steps(const struct weights *weights)
+size_t inference_left_rows(const struct inference *inf, uint32_t n)
 {
-    return weights->pairs ? (weights->in + 1) / 2 : weights->in;
+    const struct winograd *w = &inf->winograd;
+    return (size_t)(w->summed ? inf->chunk : n) * w->left_rows + 2 * (size_t)w->edge;
 }
 
 static size_t max_size(size_t a, size_t b)
@@ -47,7 +48,7 @@ static void place_weights(const struct inference *inf, struct arena *arena, uint
 {
     uint32_t vectors = inference_vectors(inf, out);
     size_t padded = (size_t)vectors * inf->kernel->lanes;
-    *ret = (struct weights){.in = in, .vectors = vectors, .points = 1};
+    *ret = (struct weights){.in = in, .vectors = vectors, .points = 1, .steps = in};
     ret->data = take(arena, in * padded);
     ret->shift = take(arena, padded);
 }
@@ -55,11 +56,15 @@ static void place_weights(const struct inference *inf, struct arena *arena, uint
 static void place_conv(const struct inference *inf, struct arena *arena, struct weights *ret)
 {
     size_t padded = (size_t)inf->channel_blocks * inf->kernel->lanes;
+    bool pairs = inf->kernel->precision == KERNEL_BF16;
+    uint32_t steps = pairs ? (inf->arch.filters + 1) / 2 : inf->arch.filters;
     *ret = (struct weights){.in = inf->arch.filters,
                             .vectors = inf->channel_blocks,
                             .points = inf->winograd.points,
-                            .pairs = inf->kernel->precision == KERNEL_BF16};
-    ret->data = take(arena, (size_t)ret->points * inference_steps(ret) * padded);
+                            .steps = (steps + inf->kernel->steps - 1) / inf->kernel->steps *
+                                     inf->kernel->steps,
+                            .pairs = pairs};
+    ret->data = take(arena, (size_t)ret->points * ret->steps * padded);
     ret->shift = take(arena, padded);
 }
 
@@ -116,15 +121,16 @@ static void place_buffers(struct inference *inf, struct arena *arena)
     const struct net_arch *arch = &inf->arch;
     size_t lanes = inf->kernel->lanes;
     size_t n = inf->chunk;
-    size_t rows = n * inf->winograd.tiles;
-    size_t v_point = rows * inf->point_blocks * lanes + INFERENCE_POINT_PADDING;
-    size_t m_point = rows * inf->kernel->vectors * lanes + INFERENCE_POINT_PADDING;
+    size_t v_point =
+        inference_left_rows(inf, inf->chunk) * inf->point_blocks * lanes + INFERENCE_POINT_PADDING;
+    size_t m_point =
+        n * inf->winograd.outcome_rows * inf->kernel->vectors * lanes + INFERENCE_POINT_PADDING;
+    size_t stored = inf->winograd.summed ? 1 : inf->winograd.points;
     /* Products without points leave their outcome in m too, a group of vectors at a time. */
-    size_t m = max_size(m_point * inf->winograd.points,
-                        max_size(inf->cells, n) * inf->kernel->vectors * lanes);
+    size_t m = max_size(m_point * stored, max_size(inf->cells, n) * inf->kernel->vectors * lanes);
     inf->x = take(arena, n * inf->activation);
     inf->y = take(arena, n * inf->activation);
-    inf->v = take(arena, v_point * inf->winograd.points);
+    inf->v = take(arena, v_point * stored);
     inf->m = take(arena, m);
     inf->means = take(arena, n * inf->channel_blocks * lanes);
     inf->squeezed = take(arena, n * (size_t)inference_vectors(inf, arch->se_channels) * lanes);
@@ -154,7 +160,7 @@ static float *weight_at(const struct inference *inf, const struct weights *weigh
     uint32_t group = o / lanes / inf->kernel->vectors * inf->kernel->vectors; /* its first vector */
     uint32_t vectors = weights->vectors - group < inf->kernel->vectors ? weights->vectors - group
                                                                        : inf->kernel->vectors;
-    size_t steps = inference_steps(weights);
+    size_t steps = weights->steps;
     size_t before = (size_t)group * lanes * weights->points * steps;
     return weights->data + before +
            (point * steps + (weights->pairs ? in / 2 : in)) * vectors * lanes + (o - group * lanes);

@@ -5,12 +5,14 @@
 
 static const struct kernel *const kernels[] = {/* the best of each precision first */
 #if defined(__x86_64__)
-                                               &kernel_avx512, &kernel_avx512_bf16, &kernel_avx2,
+                                               &kernel_avx512, &kernel_amx, &kernel_avx512_bf16,
+                                               &kernel_avx2,
 #endif
                                                &kernel_plain};
 enum { N_KERNELS = sizeof kernels / sizeof kernels[0] };
 
 static const char no_bf16[] = "bf16 needs a processor with AVX512-BF16, which this is not";
+static const char cannot_run[] = "this processor cannot run it";
 
 const struct kernel *kernel_best(enum kernel_precision precision, const char **ret_why)
 {
@@ -26,19 +28,19 @@ const struct kernel *kernel_best(enum kernel_precision precision, const char **r
 const struct kernel *kernel_find(const char *name, enum kernel_precision precision,
                                  const char **ret_why)
 {
-    bool known = false;
+    *ret_why = "there are amx, avx512, avx2 and plain";
     for (size_t i = 0; i < N_KERNELS; i++) {
         if (strcmp(kernels[i]->name, name) != 0) {
             continue;
         }
-        known = true;
         if (kernels[i]->precision == precision) {
-            *ret_why = precision == KERNEL_BF16 ? no_bf16 : "this processor cannot run it";
+            *ret_why = cannot_run;
             return kernels[i]->can_run() ? kernels[i] : NULL;
         }
+        *ret_why = precision == KERNEL_BF16
+                       ? "it computes in fp32 only; bf16 is that of amx and avx512"
+                       : "it computes in bf16 only";
     }
-    *ret_why =
-        known ? "it computes in fp32 only; bf16 is avx512's" : "there are avx512, avx2 and plain";
     return NULL;
 }
 
@@ -69,5 +71,6 @@ int kernel_choose(const struct kernel **ret, struct error *err)
 const struct kernel *kernel_in_fp32(const struct kernel *kernel)
 {
     const char *why;
-    return kernel_find(kernel->name, KERNEL_FP32, &why);
+    const struct kernel *same = kernel_find(kernel->name, KERNEL_FP32, &why);
+    return same != NULL ? same : kernel_best(KERNEL_FP32, &why);
 }

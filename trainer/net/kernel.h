@@ -1,5 +1,5 @@
 /* What inference.c is made of, once for each kind of processor: AVX-512, AVX2 with FMA, and plain C on vectors
- * of 16 bytes (also arm64); and for AVX-512 a second time in bf16. They are one source, kernel_template.h,
+ * of 16 bytes (also arm64); and for AVX-512 again in bf16, by its own instructions and by AMX's tiles. They are one source, kernel_template.h,
  * compiled once for each; which of them runs is decided at run time.
  *
  * Layouts, with L = lanes floats a vector and channels padded to whole vectors with zeros:
@@ -8,11 +8,13 @@
  *   weights      [n_in][vectors][L]                  its right side, `vectors` of the output channels at a time
  *   outcome      [n_rows][vectors][L]
  * In bf16 the points of a convolution (rows and weights of product_points) have pairs of channels in place of
- * floats, an even channel in the lower half: a vector of 2 L channels takes the place of one of L, and n_in counts pairs.
+ * floats, an even channel in the lower half: a vector of 2 L channels takes the place of one of L, and n_in counts
+ * pairs; they and the weights are padded with zeros to whole vectors or, of the weights, to a multiple of `steps`.
  * A 3x3 convolution is Winograd's: the activation is cut into tiles of (tile_height + 2) x (tile_width + 2)
  * cells that overlap by 2, each is transformed into as many points, and for each point one product of
  * [tiles of all positions] by [in][out] is made; the outcome is transformed back. (A. Lavin, S. Gray: Fast
- * Algorithms for Convolutional Neural Networks, 2015; winograd.c has the transforms' points.)
+ * Algorithms for Convolutional Neural Networks, 2015; winograd.c has the transforms' points.) Where products cost little
+ * beside the transforms (AMX) nothing is transformed: the points are a cell's neighbours, and the product adds them up.
  *
  * Every sum is taken in an order that depends on the net alone. So an evaluation's bits do not depend on
  * its batch; between kernels they differ. All pointers are aligned to 64 bytes. */
@@ -45,11 +47,11 @@ enum kernel_ending {
 };
 
 struct kernel_tile {
-    /* Points of one position's tiles from its activation x: v[point][in / joined / L][tiles][L], points v_point
+    /* Points of one position's tiles from its activation x: v[point][in / joined / L][left_rows][L], points v_point
      * and blocks of channels v_block floats apart; v is the place of its first tile. */
     void (*transform)(const struct winograd *w, const float *x, uint32_t blocks, float *v,
                       size_t v_point, size_t v_block);
-    /* The activation y[vectors][cells][L] of one position from the outcome m[point][tiles][vectors][L], points
+    /* The activation y[vectors][cells][L] of one position from the outcome m[point][outcome_rows][vectors][L], points
      * m_point floats apart; m is the place of its first tile. shift[vectors][L]. means (KERNEL_MEANS): vectors
      * means_block floats apart. */
     void (*inverse)(const struct winograd *w, const float *m, size_t m_point, uint32_t vectors,
@@ -73,6 +75,17 @@ struct kernel_input {
     uint32_t *first;                 /* [cells + 1] */
 };
 
+/* A convolution's products, one a point: m[n_rows][vectors][L] = rows v (blocks of channels v_block floats apart) times
+ * u[n_in][vectors][L]. From point to point v_point, m_point and n_in * vectors * L floats. */
+struct kernel_points {
+    const float *v, *u;
+    float *m;
+    size_t v_block, v_point, m_point;
+    uint32_t n_points, n_rows, n_in, vectors;
+    const struct winograd *
+        winograd; /* for sums over cells: n_rows is of the outcome, v that of the first cell's row */
+};
+
 struct kernel {
     const char *name; /* as inference.kernel names it: "avx512" */
     const char *id;   /* with its precision, for searches.kernel: "winograd-fp32/avx512" */
@@ -80,14 +93,14 @@ struct kernel {
     uint32_t lanes;
     uint32_t vectors; /* the most in one product */
     uint32_t joined;  /* vectors of channels in one of a convolution's points: 1, in bf16 2 */
+    enum winograd_size tile_size;
+    uint32_t steps; /* kernel_points.n_in is a multiple of it */
     bool (*can_run)(void);
     struct kernel_tile tiles[WINOGRAD_SHAPES]; /* by winograd.shape */
     /* m[n_rows][vectors][L] = rows v (blocks of channels v_block floats apart) times u[n_in][vectors][L]. */
     void (*product)(const float *v, size_t v_block, uint32_t n_rows, const float *u, uint32_t n_in,
                     uint32_t vectors, float *m);
-    /* The same over a convolution's points. */
-    void (*product_points)(const float *v, size_t v_block, uint32_t n_rows, const float *u,
-                           uint32_t n_in, uint32_t vectors, float *m);
+    void (*product_points)(const struct kernel_points *points);
     /* x[vectors][cells][L] = relu(convolution + shift) */
     void (*input)(const struct kernel_input *input, const float *planes, float *x);
     /* rows ret[vectors][n_rows][L] (vectors ret_block floats apart) = m[n_rows][vectors][L] + bias, relu or not */
@@ -103,7 +116,7 @@ struct kernel {
 
 extern const struct kernel kernel_plain;
 #if defined(__x86_64__)
-extern const struct kernel kernel_avx2, kernel_avx512, kernel_avx512_bf16;
+extern const struct kernel kernel_avx2, kernel_avx512, kernel_avx512_bf16, kernel_amx;
 #endif
 
 /* The best of a precision that this processor can run, NULL if there is none (which cannot be for fp32); or the one
@@ -116,7 +129,8 @@ const struct kernel *kernel_find(const char *name, enum kernel_precision precisi
  * unset or empty: fp32), as the daemon sets them for its children from inference.kernel and
  * inference.precision. ERROR_UNSUPPORTED names what is wrong with either. */
 int kernel_choose(const struct kernel **ret, struct error *err);
-/* The same choice in fp32, what a net is computed by whose values bf16 would change too much. NULL as above. */
+/* The same choice in fp32 (of amx, which has none, the best), what a net is computed by whose values bf16 would change
+ * too much. */
 const struct kernel *kernel_in_fp32(const struct kernel *kernel);
 
 #endif

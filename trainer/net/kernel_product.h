@@ -124,16 +124,33 @@ INLINE void product_any(const float *v, size_t v_block, uint32_t n_rows, const f
     }
 }
 
+INLINE void product_all_points(const struct kernel_points *p, bool pairs)
+{
+    const float *v = p->v;
+    const float *u = p->u;
+    float *m = p->m;
+    for (uint32_t point = 0; point < p->n_points; point++) {
+        product_any(v, p->v_block, p->n_rows, u, p->n_in, p->vectors, m, pairs);
+        v += p->v_point;
+        u += (size_t)p->n_in * p->vectors * LANES;
+        m += p->m_point;
+    }
+}
+
 static void product(const float *v, size_t v_block, uint32_t n_rows, const float *u, uint32_t n_in,
                     uint32_t vectors, float *m)
 {
     product_any(v, v_block, n_rows, u, n_in, vectors, m, false);
 }
 
-#ifdef KERNEL_PAIRS
-static void product_pairs(const float *v, size_t v_block, uint32_t n_rows, const float *u,
-                          uint32_t n_in, uint32_t vectors, float *m)
+#ifndef KERNEL_POINTS
+#define KERNEL_POINTS product_points
+static void product_points(const struct kernel_points *points)
 {
-    product_any(v, v_block, n_rows, u, n_in, vectors, m, true);
+#ifdef KERNEL_PAIRS
+    product_all_points(points, true);
+#else
+    product_all_points(points, false);
+#endif
 }
 #endif

@@ -1,7 +1,11 @@
 /* The body of the kernels; included by kernel_*.c alone, which say for what processor (and precision). */
 #include "trainer/net/kernel_input.h"
 #include "trainer/net/kernel_product.h"
+#ifdef KERNEL_CELLS
+#include "trainer/net/kernel_cells.h"
+#else
 #include "trainer/net/kernel_winograd.h"
+#endif
 
 static void add_bias(const float *m, uint32_t n_rows, uint32_t vectors, const float *bias,
                      bool with_relu, float *ret, size_t ret_block)
@@ -80,16 +84,12 @@ const struct kernel KERNEL = {
     .lanes = LANES,
     .vectors = KERNEL_VECTORS,
     .joined = JOINED,
+    .steps = KERNEL_STEPS,
     .can_run = can_run,
-    .tiles = {[WINOGRAD_6X7] = {transform_6x7, inverse_6x7},
-              [WINOGRAD_8X8] = {transform_8x8, inverse_8x8},
-              [WINOGRAD_ANY] = {transform_any, inverse_any}},
+    .tile_size = KERNEL_TILES,
+    .tiles = KERNEL_TRANSFORMS,
     .product = product,
-#ifdef KERNEL_PAIRS
-    .product_points = product_pairs,
-#else
-    .product_points = product,
-#endif
+    .product_points = KERNEL_POINTS,
     .input = input,
     .bias = add_bias,
     .excite = excite,

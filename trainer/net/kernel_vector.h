@@ -7,14 +7,30 @@
 
 enum { LANES = VECTOR_LANES };
 
-/* A kernel of KERNEL_BF16 multiplies pairs of bf16, whose .c defines the two functions behind these names:
+/* A kernel of KERNEL_BF16 multiplies pairs of bf16; its .c defines functions behind the first and one of the others:
  *   KERNEL_JOIN(low, high)            32 bf16 in a vec, low's 16 first, rounded to nearest even
  *   KERNEL_PAIRS(sum, pair, weights)  sum + the products of one pair with each lane's pair of weights
+ *   KERNEL_POINTS(points)             all of kernel.product_points, of KERNEL_STEPS steps or a multiple; with
+ *                                     KERNEL_CELLS it sums over cells (winograd.h)
  * JOINED vectors of channels become one vector of a product's rows. */
-#ifdef KERNEL_PAIRS
+#ifndef KERNEL_STEPS
+#define KERNEL_STEPS 1
+#endif
+#ifdef KERNEL_JOIN
 enum { JOINED = 2 };
 #else
 enum { JOINED = 1 };
 #endif
+
+/* A point of JOINED vectors of channels, as the product wants it. */
+INLINE void store_point(float *v, const vec *low, const vec *high)
+{
+#ifdef KERNEL_JOIN
+    store(v, KERNEL_JOIN(*low, *high));
+#else
+    (void)high;
+    store(v, *low);
+#endif
+}
 
 #endif

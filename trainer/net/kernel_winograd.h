@@ -6,17 +6,6 @@
 
 enum { SPAN = WINOGRAD_MAX_TILE + 2, MAX_WIDTH = 64 };
 
-/* A point of JOINED vectors of channels, as the product wants it. */
-INLINE void store_point(float *v, const vec *low, const vec *high)
-{
-#ifdef KERNEL_PAIRS
-    store(v, KERNEL_JOIN(*low, *high));
-#else
-    (void)high;
-    store(v, *low);
-#endif
-}
-
 /* One row of tiles, JOINED vectors of channels, of which the first n are there and the others 0. The columns are
  * transformed once each; neighbouring tiles share them. What is off the board is 0. */
 INLINE void transform_row(const float *x, uint32_t n, int top, int height, int width,
@@ -177,10 +166,19 @@ INLINE void inverse(const float *m, size_t m_point, uint32_t vectors, const floa
         }                                                                                       \
     }
 
-#ifdef KERNEL_PAIRS
+#ifdef KERNEL_JOIN
+#define KERNEL_TILES WINOGRAD_SMALL
 TILE_FUNCTIONS(6x7, 6, 7, 3, 4)
 #else
+#define KERNEL_TILES WINOGRAD_LARGE
 TILE_FUNCTIONS(6x7, 6, 7, 6, 7)
 #endif
 TILE_FUNCTIONS(8x8, 8, 8, 4, 4)
 TILE_FUNCTIONS(any, (int)w->height, (int)w->width, 4, 4)
+
+#define KERNEL_TRANSFORMS                              \
+    {                                                  \
+        [WINOGRAD_6X7] = {transform_6x7, inverse_6x7}, \
+        [WINOGRAD_8X8] = {transform_8x8, inverse_8x8}, \
+        [WINOGRAD_ANY] = {transform_any, inverse_any}, \
+    }

@@ -2,8 +2,9 @@
 
 #include <stddef.h>
 
-/* G of F(3, 3) at the points 0, 1, -1, 2, infinity, of F(4, 3) at 0, 1, -1, 2, -2, infinity and of F(6, 3) at 0, 1, -1, 2, -2, 1/2, -1/2, infinity. The
+/* G of F(1, 3), whose points are the inputs; of F(3, 3) at the points 0, 1, -1, 2, infinity, of F(4, 3) at 0, 1, -1, 2, -2, infinity and of F(6, 3) at 0, 1, -1, 2, -2, 1/2, -1/2, infinity. The
  * other two matrices stand in kernel_template.h. */
+static const double filter1[3][3] = {{1, 0, 0}, {0, 1, 0}, {0, 0, 1}};
 static const double filter3[5][3] = {
     {1.0 / 2, 0, 0},
     {-1.0 / 2, -1.0 / 2, -1.0 / 2},
@@ -45,14 +46,17 @@ static const double filter6[8][3] = {
     {0, 0, 1},
 };
 
-void winograd_init(struct winograd *w, uint32_t height, uint32_t width, bool coarse)
+void winograd_init(struct winograd *w, uint32_t height, uint32_t width, enum winograd_size size)
 {
     *w = (struct winograd){
         .shape = WINOGRAD_ANY, .height = height, .width = width, .tile_height = 4, .tile_width = 4};
-    if (height == 6 && width == 7) {
+    if (size == WINOGRAD_CELLS) {
+        w->shape = WINOGRAD_SINGLE;
+        w->tile_height = w->tile_width = 1;
+    } else if (height == 6 && width == 7) {
         w->shape = WINOGRAD_6X7;
-        w->tile_height = coarse ? 3 : 6;
-        w->tile_width = coarse ? 4 : 7;
+        w->tile_height = size == WINOGRAD_SMALL ? 3 : 6;
+        w->tile_width = size == WINOGRAD_SMALL ? 4 : 7;
     } else if (height == 8 && width == 8) {
         w->shape = WINOGRAD_8X8;
     }
@@ -60,11 +64,22 @@ void winograd_init(struct winograd *w, uint32_t height, uint32_t width, bool coa
     w->tiles_across = (width + w->tile_width - 1) / w->tile_width;
     w->tiles = w->tiles_down * w->tiles_across;
     w->points = (w->tile_height + 2) * (w->tile_width + 2);
+    w->left_rows = w->outcome_rows = w->tiles;
+    if (size == WINOGRAD_CELLS) {
+        w->summed = true;
+        w->left_rows = (height + 1) * (width + 1);
+        w->edge = width + 2;
+        w->outcome_rows = height * (width + 1);
+    }
 }
 
 const double (*winograd_matrix(uint32_t tile))[3]
 {
-    return tile == 7 ? filter7 : tile == 6 ? filter6 : tile == 3 ? filter3 : filter4;
+    return tile == 7   ? filter7
+           : tile == 6 ? filter6
+           : tile == 3 ? filter3
+           : tile == 1 ? filter1
+                       : filter4;
 }
 
 void winograd_filter(const struct winograd *w, const float filter[9], double scale,
