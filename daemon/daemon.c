@@ -1,3 +1,4 @@
+#include "daemon/build_id.h"
 #include "daemon/daemon_internal.h"
 
 #include "daemon/notify.h"
@@ -353,7 +354,7 @@ static void begin(struct daemon *d, const struct daemon_resume *resume, const ch
     daemon_log_settings(d, previous);
     daemon_note(d, SEVERITY_INFO, "start",
                 "%s %s: %s in %s, generation %u, %" PRId64 " games, %u core slots, socket %s",
-                resume->first_start ? "qzd begins" : "qzd", QZD_BUILD, d->game->title, d->state_dir,
+                resume->first_start ? "qzd begins" : "qzd", build_id, d->game->title, d->state_dir,
                 d->net.generation, d->counts.games, d->slots, d->config.control.socket);
     for (uint32_t i = 0; i < resume->n_judge; i++) {
         daemon_event(d, (struct scheduler_event){.kind = EVENT_JUDGE, .net = resume->judge_net[i]});

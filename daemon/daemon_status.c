@@ -1,4 +1,5 @@
 /* What the daemon says of itself: the status for qzctl, the live block, the line to systemd. */
+#include "daemon/build_id.h"
 #include "daemon/daemon_internal.h"
 
 #include "daemon/notify.h"
@@ -203,7 +204,7 @@ char *daemon_status(void *context)
     json_t *root = json_pack(
         "{s:b, s:s, s:s, s:I, s:o, s:s, s:s?, s:s, s:I, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:b, "
         "s:b, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o}",
-        "running", 1, "version", QZD_VERSION, "build", QZD_BUILD, "pid", (json_int_t)uv_os_getpid(),
+        "running", 1, "version", QZD_VERSION, "build", build_id, "pid", (json_int_t)uv_os_getpid(),
         "uptime_s", number((double)(daemon_now_ms() - d->started_ms) / 1000), "state_dir",
         d->state_dir, "config", d->config_path, "game", d->config.game, "generation",
         (json_int_t)d->net.generation, "net_sha256", d->net.sha256, "games",

@@ -3,6 +3,7 @@
  *     qzd run            SIGTERM, SIGINT: a clean stop; SIGHUP: read the configuration again
  *     qzd check-config   for editors and scripts
  *     qzd worker | train | match      the daemon's children: daemon/process/process.h says who talks to them */
+#include "daemon/build_id.h"
 #include "daemon/config/config.h"
 #include "daemon/daemon.h"
 #include "daemon/process/process.h"
@@ -112,7 +113,7 @@ int main(int argc, char *argv[])
         return check_config(argc, argv);
     }
     if (strcmp(word, "--version") == 0) {
-        (void)printf("qzd %s (%s)\n", QZD_VERSION, QZD_BUILD);
+        (void)printf("qzd %s (%s)\n", QZD_VERSION, build_id);
         return EXIT_OK;
     }
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {

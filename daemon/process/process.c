@@ -1,5 +1,6 @@
 #include "daemon/process/process.h"
 
+#include "daemon/build_id.h"
 #include "storage/clock.h"
 #include "trainer/net/blas.h"
 #include "trainer/net/inference.h"
@@ -90,7 +91,7 @@ int process_open(struct process *process, char *argv[], struct error *err)
         return r;
     }
     hello.version = WIRE_VERSION;
-    hello.build = (char *)QZD_BUILD;
+    hello.build = (char *)build_id;
     hello.kernel = (char *)inference_kernel();
     message.what_case = QZD__FROM_CHILD__WHAT_HELLO;
     message.hello = &hello;

@@ -1,5 +1,6 @@
 /* A match inside qzd match: what is left of it is played, each pair told as soon as those before it are, so that
  * the daemon has stored all but those in play when this process dies. */
+#include "daemon/build_id.h"
 #include "daemon/gate.h"
 #include "daemon/process/process.h"
 
@@ -175,7 +176,7 @@ static int play(struct playing *playing, const struct net *a, const struct net *
                                   .n_pairs = job->pairs,
                                   .cache_entries = MATCH_CACHE_ENTRIES,
                                   .host = job->host,
-                                  .build = QZD_BUILD,
+                                  .build = build_id,
                                   .now = process_wall_ms};
     if (params.game == NULL) {
         return error_set(err, ERROR_UNSUPPORTED, "no game is called %s", job->game);

@@ -1,6 +1,7 @@
 /* qzd worker: self-play. The daemon speaks to it over stdin (Configure, SetNet, NewGame, Suspend, Stop)
  * and hears Hello, records and Usage on stdout. Stop, SIGTERM, the end of stdin or the daemon's death
  * end it, at a batch boundary; its unfinished games go on elsewhere from their records. */
+#include "daemon/build_id.h"
 #include "daemon/process/process.h"
 
 #include "selfplay/worker.h"
@@ -131,7 +132,7 @@ static int configure(struct worker_process *w, const Qzd__Configure *configure, 
                                              .cache_entries = configure->cache_entries,
                                              .host = configure->host,
                                              .worker = configure->worker,
-                                             .build = QZD_BUILD};
+                                             .build = build_id};
         w->index = configure->worker;
         r = worker_create(&params, &sink, &w->worker, err);
     }

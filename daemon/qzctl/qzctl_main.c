@@ -1,5 +1,6 @@
 /* qzctl: what a person types. It talks to the daemon that holds the state directory, over its Unix socket;
  * where none runs it reads the store itself, through the same code. It starts nothing that outlives it. */
+#include "daemon/build_id.h"
 #include "daemon/qzctl/qzctl.h"
 
 #include <locale.h>
@@ -78,7 +79,7 @@ static int find_command(int argc, char **argv)
             return -1 - QZCTL_OK;
         }
         if (strcmp(argv[i], "--version") == 0) {
-            printf("qzctl %s (%s)\n", QZD_VERSION, QZD_BUILD);
+            printf("qzctl %s (%s)\n", QZD_VERSION, build_id);
             return -1 - QZCTL_OK;
         }
         if (strcmp(argv[i], "--state") == 0 || strcmp(argv[i], "--socket") == 0) {

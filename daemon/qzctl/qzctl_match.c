@@ -1,4 +1,5 @@
 /* match: two nets against each other, here and now; nothing of it is written anywhere. */
+#include "daemon/build_id.h"
 #include "daemon/qzctl/qzctl_search.h"
 
 #include "selfplay/match.h"
@@ -118,7 +119,7 @@ static int play(struct contest *c)
         .n_pairs = c->n_pairs,
         .cache_entries = QZCTL_CACHE_ENTRIES,
         .host = "",
-        .build = QZD_BUILD,
+        .build = build_id,
         .now = wall_ms,
     };
     c->signals = qzctl_signals_open();

@@ -1,3 +1,4 @@
+#include "daemon/build_id.h"
 #include "daemon/qzctl/qzctl.h"
 
 #include <errno.h>
@@ -76,7 +77,7 @@ static int take_common(struct qzctl *qzctl, const struct qzctl_command *command,
         qzctl->json = true;
         return -1;
     case OPTION_VERSION:
-        printf("qzctl %s (%s)\n", QZD_VERSION, QZD_BUILD);
+        printf("qzctl %s (%s)\n", QZD_VERSION, build_id);
         return QZCTL_OK;
     case OPTION_HELP:
         return print_command_help(command);

@@ -1,4 +1,5 @@
 /* What a replay tells: its differences, in order, and the outcome. */
+#include "daemon/build_id.h"
 #include "daemon/qzctl/qzctl_replay.h"
 
 #include "storage/clock.h"
@@ -17,7 +18,7 @@ void qzctl_replay_clear_progress(const struct replaying *r)
 
 bool qzctl_replay_is_this(const char *build, const char *kernel)
 {
-    return strcmp(build, QZD_BUILD) == 0 && strcmp(kernel, inference_kernel()) == 0;
+    return strcmp(build, build_id) == 0 && strcmp(kernel, inference_kernel()) == 0;
 }
 
 /* ---- differences ---- */
@@ -121,8 +122,8 @@ int qzctl_replay_put_json(const struct replaying *r)
                     counts->games_different),
         "positions",
         counts_json(counts->positions, counts->identical, counts->close, counts->different),
-        "left_out", (json_int_t)r->skipped, "recorded_by", recorded_by, "build", QZD_BUILD,
-        "kernel", inference_kernel(), "tolerance", "net", r->options->tolerance.net, "search",
+        "left_out", (json_int_t)r->skipped, "recorded_by", recorded_by, "build", build_id, "kernel",
+        inference_kernel(), "tolerance", "net", r->options->tolerance.net, "search",
         r->options->tolerance.search, "n_differences", (json_int_t)r->n_differences, "differences",
         r->differences, "evaluations", (json_int_t)counts->evaluations, "seconds",
         clock_seconds(CLOCK_MONOTONIC) - r->began);
@@ -150,7 +151,7 @@ int qzctl_replay_put_text(const struct replaying *r)
         }
     }
     if (others) {
-        printf("this is build %s, kernel %s", QZD_BUILD, inference_kernel());
+        printf("this is build %s, kernel %s", build_id, inference_kernel());
         if (r->options->exact) {
             printf("; all bits were compared\n");
         } else {
