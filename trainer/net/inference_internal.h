@@ -13,7 +13,8 @@ enum {
 };
 
 /* A right side of products: [group][point][in][vectors][lanes], groups of kernel->vectors or fewer. Where `pairs` is
- * set, [in] is [steps] and each float two bf16, an even input in the lower half. */
+ * set, [in] is [steps] and each float two bf16, an even input in the lower half; and of [steps][vectors] the steps are taken in
+ * groups of kernel->steps: [steps / group][vectors][group]. */
 struct weights {
     uint32_t in, vectors, points;
     uint32_t

@@ -162,8 +162,11 @@ static float *weight_at(const struct inference *inf, const struct weights *weigh
                                                                        : inf->kernel->vectors;
     size_t steps = weights->steps;
     size_t before = (size_t)group * lanes * weights->points * steps;
-    return weights->data + before +
-           (point * steps + (weights->pairs ? in / 2 : in)) * vectors * lanes + (o - group * lanes);
+    uint32_t step = weights->pairs ? in / 2 : in;
+    uint32_t grouped = weights->pairs ? inf->kernel->steps : 1;
+    size_t row = (point * steps + step / grouped * grouped) * vectors +
+                 (o / lanes - group) * grouped + step % grouped;
+    return weights->data + before + row * lanes + o % lanes;
 }
 
 /* To bf16, which is a float's upper half; to the nearest, ties to even. A float beyond the largest bf16 becomes

@@ -94,7 +94,8 @@ struct kernel {
     uint32_t vectors; /* the most in one product */
     uint32_t joined;  /* vectors of channels in one of a convolution's points: 1, in bf16 2 */
     enum winograd_size tile_size;
-    uint32_t steps; /* kernel_points.n_in is a multiple of it */
+    /* kernel_points.n_in is a multiple of it, and u is [n_in / steps][vectors][steps][L] */
+    uint32_t steps;
     bool (*can_run)(void);
     struct kernel_tile tiles[WINOGRAD_SHAPES]; /* by winograd.shape */
     /* m[n_rows][vectors][L] = rows v (blocks of channels v_block floats apart) times u[n_in][vectors][L]. */

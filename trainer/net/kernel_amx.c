@@ -85,27 +85,29 @@ INLINE void tiles_product(const struct kernel_points *p, const struct panel *fir
     _tile_zero(2);
     _tile_zero(3);
     for (int point = 0; point < POINTS; point++) {
-        ptrdiff_t neighbour = ((point / 3 - 1) * line + point % 3 - 1) * TILE_LANES;
+        ptrdiff_t at = ((point / 3 - 1) * line + point % 3 - 1) * TILE_LANES;
         for (uint32_t i = 0; i < p->n_in; i += TILE_PAIRS) {
-            _tile_loadd(4, first->v + neighbour, TILE_BYTES);
-            _tile_loadd(6, u, row * sizeof(float));
+            _tile_loadd(4, first->v + at, TILE_BYTES);
+            _tile_loadd(6, u, TILE_BYTES);
             _tile_dpbf16ps(0, 4, 6);
             if (two_vectors) {
-                _tile_loadd(7, u + TILE_LANES, row * sizeof(float));
+                _tile_loadd(7, u + TILE_PAIRS * TILE_LANES, TILE_BYTES);
                 _tile_dpbf16ps(1, 4, 7);
             }
             if (second != NULL) {
-                _tile_loadd(5, second->v + neighbour, TILE_BYTES);
+                _tile_loadd(5, second->v + at, TILE_BYTES);
                 _tile_dpbf16ps(2, 5, 6);
                 if (two_vectors) {
                     _tile_dpbf16ps(3, 5, 7);
                 }
             }
-            for (size_t k = 0; ahead != NULL && k < TILE_PAIRS * row; k += TILE_LANES) {
-                __builtin_prefetch(ahead + k, 0, 2);
+            if (ahead != NULL) {
+                for (size_t k = 0; k < TILE_PAIRS * row; k += TILE_LANES) {
+                    __builtin_prefetch(ahead + k, 0, 2);
+                }
+                ahead += TILE_PAIRS * row;
             }
-            ahead = ahead == NULL ? NULL : ahead + TILE_PAIRS * row;
-            neighbour += (ptrdiff_t)p->v_block;
+            at += (ptrdiff_t)p->v_block;
             u += TILE_PAIRS * row;
         }
     }
@@ -140,15 +142,20 @@ static void configure(uint32_t height)
  * bits once more. */
 struct cut {
     uint32_t panels, height;
+    uint32_t position, panel; /* the next one */
 };
 
-static struct panel panel_at(const struct kernel_points *p, const struct cut *cut, uint32_t i)
+static struct panel next_panel(const struct kernel_points *p, struct cut *cut)
 {
     const struct winograd *w = p->winograd;
-    size_t position = i / cut->panels;
-    uint32_t row = i % cut->panels * cut->height;
+    size_t position = cut->position;
+    uint32_t row = cut->panel * cut->height;
     uint32_t last = w->outcome_rows - cut->height;
     row = row < last ? row : last;
+    if (++cut->panel == cut->panels) {
+        cut->panel = 0;
+        cut->position++;
+    }
     return (struct panel){p->v + (position * w->left_rows + row) * TILE_LANES,
                           p->m + (position * w->outcome_rows + row) * p->vectors * TILE_LANES};
 }
@@ -162,9 +169,9 @@ INLINE void all_panels(const struct kernel_points *p, bool two_vectors)
     const float *ahead = p->u + (size_t)p->n_points * p->n_in * p->vectors * TILE_LANES;
     configure(cut.height);
     for (uint32_t i = 0; i < n; i += 2) {
-        struct panel first = panel_at(p, &cut, i);
+        struct panel first = next_panel(p, &cut);
         if (i + 1 < n) {
-            struct panel second = panel_at(p, &cut, i + 1);
+            struct panel second = next_panel(p, &cut);
             tiles_product(p, &first, &second, two_vectors, ahead);
         } else {
             tiles_product(p, &first, NULL, two_vectors, ahead);
