@@ -109,7 +109,7 @@ void game_slot_begin_move(struct game_slot *slot, const struct selfplay_settings
     slot->kind = POSITION_FULL;
     if (random_uniform(seed, slot->ply, RANDOM_FAST, 0) < (double)settings->fast_share) {
         slot->kind = POSITION_FAST;
-        params.nodes = settings->fast_nodes;
+        params.nodes = selfplay_fast_nodes(settings);
         params.noise_share = 0.0F;
     }
     search_begin(slot->search, &params, &slot->state, seed, slot->ply);

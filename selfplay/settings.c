@@ -24,7 +24,7 @@ struct key {
 
 static const struct key keys[] = {
     {NULL, "cpuct", KEY_REAL, AT(search.cpuct), TINY, 1e6},
-    {NULL, "fast_nodes", KEY_COUNT, AT(fast_nodes), 2, 1e8},
+    {NULL, "fast_nodes", KEY_COUNT, AT(fast_nodes), 0, 1e8},
     {NULL, "fast_share", KEY_REAL, AT(fast_share), 0, 1},
     {NULL, "fpu_reduction", KEY_REAL, AT(search.fpu_reduction), 0, 1e6},
     {NULL, "fpu_reduction_root", KEY_REAL, AT(search.fpu_reduction_root), 0, 1e6},
@@ -56,6 +56,14 @@ const struct selfplay_settings selfplay_settings_default = {
     .resign_plies = 3,
     .resign_playout = 0.1F,
 };
+
+uint32_t selfplay_fast_nodes(const struct selfplay_settings *settings)
+{
+    uint32_t nodes = settings->search.nodes;
+    uint32_t fast = settings->fast_nodes > 0 ? settings->fast_nodes : nodes / 5;
+    fast = fast < 2 ? 2 : fast;
+    return fast < nodes ? fast : nodes;
+}
 
 static void key_text(const struct key *key, char ret[64])
 {

@@ -9,13 +9,16 @@
 struct selfplay_settings {
     struct search_params search;
     struct temperature_params temperature;
-    float fast_share;       /* playout caps: share of moves searched with fast_nodes; 0 = none */
-    uint32_t fast_nodes;    /* such searches have no noise and feed no policy target */
+    float fast_share;    /* playout caps: share of moves searched with fast_nodes; 0 = none */
+    uint32_t fast_nodes; /* 0 = a fifth of nodes; such searches have no noise and feed no target */
     float resign_threshold; /* resign when q (root) <= -threshold; 0 = never */
     uint32_t resign_plies;  /* ... in that many of the side's own moves in a row */
     float resign_playout;   /* share of games played out all the same, for the false-resign rate */
 };
 extern const struct selfplay_settings selfplay_settings_default;
+
+/* Nodes of a fast search: at least 2, or all of a search that has fewer. */
+uint32_t selfplay_fast_nodes(const struct selfplay_settings *settings);
 
 /* Canonical JSON (sorted keys, shortest floats that read back equal), malloced; NULL: out of memory.
  * The nesting is that of the configuration: cpuct, fast_nodes, fast_share, fpu_reduction,

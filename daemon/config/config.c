@@ -92,6 +92,9 @@ void config_default(struct config *ret)
         .cluster_role = CONFIG_ROLE_NONE,
     };
     ret->training.params.threads = CONFIG_AUTO;
+    /* More games for fewer positions: at equal processor time the better nets (README.md, How good). */
+    ret->selfplay_settings.fast_share = 0.75F;
+    ret->selfplay_settings.fast_nodes = CONFIG_AUTO;
     auto_socket(ret->state_dir, ret->control.socket);
     for (size_t i = 0; i < sizeof default_suites / sizeof default_suites[0]; i++) {
         /* One that is missing keeps its name: whoever opens it says so. */

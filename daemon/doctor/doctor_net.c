@@ -115,17 +115,17 @@ void doctor_look_at_disk(const char *state_dir, struct doctor_disk *disk)
     }
 }
 
-void doctor_read_disk(const char *state_dir, const char *net_file, double positions,
-                      double positions_per_day, double nets_per_day, double limit,
+void doctor_read_disk(const char *state_dir, const char *net_file, double plies,
+                      double plies_per_day, double nets_per_day, double limit,
                       struct doctor_disk *ret)
 {
     *ret = (struct doctor_disk){.bytes_per_day = NAN};
     doctor_look_at_disk(state_dir, ret);
     /* Before the disk is full, retention has ended the store's growth. */
     bool bounded = limit > 0 && limit - ret->store_bytes < ret->free_bytes;
-    if (ret->known && positions > 0 && positions_per_day >= 0) {
+    if (ret->known && plies > 0 && plies_per_day >= 0) {
         double nets = nets_per_day >= 0 ? nets_per_day * bytes_of(state_dir, net_file) : 0;
-        double games = bounded ? 0 : ret->store_bytes / positions * positions_per_day;
+        double games = bounded ? 0 : ret->store_bytes / plies * plies_per_day;
         ret->bytes_per_day = games + nets;
     }
 }

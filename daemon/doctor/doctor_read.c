@@ -365,7 +365,8 @@ static int read_disk(const struct doctor_source *source, const struct horizon *h
     const struct doctor_games *g = &ret->games;
     const double day_s = 86400;
     char file[160];
-    int64_t positions = 0;
+    int64_t plies = 0; /* not positions: tallies count those that are searched in full alone */
+    int64_t new_plies = 0;
     int64_t first_at = 0;
     double per_day = NAN;
     double nets_per_day = NAN;
@@ -374,11 +375,14 @@ static int read_disk(const struct doctor_source *source, const struct horizon *h
     int r =
         one_number(source->db, "SELECT finished_at FROM games WHERE seq >= ?1 ORDER BY seq LIMIT 1",
                    from, 0, &first_at, err);
+    if (r == 0) {
+        r = one_number(source->db, "SELECT sum(plies) FROM games WHERE seq > ?1", from, 0,
+                       &new_plies, err);
+    }
     double seconds = first_at > 0 ? (double)(g->newest_at - first_at) / 1000 : 0;
 
     if (seconds > GROWTH_S && g->games > 0) {
-        double games_per_day = (double)(horizon->last_seq - from) / seconds * day_s;
-        per_day = games_per_day * g->positions / g->games;
+        per_day = (double)new_plies / seconds * day_s;
     }
     if (l->n_trainings > 1) {
         double span =
@@ -388,14 +392,13 @@ static int read_disk(const struct doctor_source *source, const struct horizon *h
     one_text(source->db, "SELECT file FROM nets WHERE id = ?1", horizon->net_id, file,
              sizeof(file));
     if (r == 0) {
-        r = one_number(source->db, "SELECT sum(positions) FROM game_tallies", 0, 0, &positions,
-                       err);
+        r = one_number(source->db, "SELECT sum(plies) FROM game_tallies", 0, 0, &plies, err);
     }
     char limit[32];
     one_text(source->db,
              "SELECT json_extract(value, '$.retention.bytes') FROM run WHERE key = 'config'", 0,
              limit, sizeof(limit));
-    doctor_read_disk(source->state_dir, file, (double)positions, per_day, nets_per_day,
+    doctor_read_disk(source->state_dir, file, (double)plies, per_day, nets_per_day,
                      strtod(limit, NULL), &ret->disk);
     return r;
 }

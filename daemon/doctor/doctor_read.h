@@ -41,10 +41,10 @@ int doctor_read_games(const struct doctor_source *source, const struct game *gam
  * finding: it stands in ret->trouble. */
 void doctor_net_compare(const struct game *game, const char *path,
                         const struct doctor_sampled *sampled, struct doctor_net *ret);
-/* Free space, sizes and growth. positions: in the store; per_day: of these and of nets, NaN: not known; limit: the size at
+/* Free space, sizes and growth. plies: of the games in the store; per_day: of these and of nets, NaN: not known; limit: the size at
  * which retention ends the store's growth, 0: none. */
-void doctor_read_disk(const char *state_dir, const char *net_file, double positions,
-                      double positions_per_day, double nets_per_day, double limit,
+void doctor_read_disk(const char *state_dir, const char *net_file, double plies,
+                      double plies_per_day, double nets_per_day, double limit,
                       struct doctor_disk *ret);
 /* The same sizes again, its growth left alone. */
 void doctor_look_at_disk(const char *state_dir, struct doctor_disk *disk);

@@ -28,7 +28,7 @@ TINY = {
     "game": "connect4",
     "seed": 1,
     "network": {"blocks": 1, "filters": 8, "se_ratio": 4, "value_filters": 2, "value_hidden": 8},
-    "search": {"nodes": 24},
+    "search": {"nodes": 24, "fast_share": 0},  # every position counts, as tests count them
     "selfplay": {"workers": 1, "games_per_worker": 8, "cache_entries": 20000},
     "targets": {"q_ratio": 0.5},
     "training": {

@@ -82,6 +82,10 @@ START_TEST(defaults_are_those_of_the_modules)
     config_default(&config);
     ck_assert_uint_eq(config.selfplay_settings.search.nodes, 800);
     ck_assert(config.selfplay_settings.search.solver);
+    ck_assert_float_eq(config.selfplay_settings.fast_share, 0.75F);
+    ck_assert_uint_eq(selfplay_fast_nodes(&config.selfplay_settings), 160);
+    config.selfplay_settings.fast_share = selfplay_settings_default.fast_share;
+    config.selfplay_settings.fast_nodes = selfplay_settings_default.fast_nodes;
     ck_assert(memcmp(&config.selfplay_settings, &selfplay_settings_default,
                      sizeof config.selfplay_settings) == 0);
     ck_assert_double_eq(config.training.params.samples_per_position,

@@ -294,8 +294,8 @@ START_TEST(keys_that_contradict_each_other_are_refused)
         "f.yaml:1:20: network.se_ratio is 4 with 2 filters; it must be at most filters, or 0 for "
         "no squeeze-excitation\n");
     refuse(
-        "search: {nodes: 50, fast_share: 0.5}\n",
-        "f.yaml:1:17: search.fast_nodes is 100, above search.nodes 50; it must be at most that\n");
+        "search: {nodes: 50, fast_nodes: 100}\n",
+        "f.yaml:1:33: search.fast_nodes is 100, above search.nodes 50; it must be at most that\n");
     refuse("teacher:\n  ratio: {policy: 0.5}\n",
            "f.yaml:2:19: teacher.ratio is above 0 without a teacher; teacher.net must name one\n");
     accept("search: {nodes: 50}\n", &config);

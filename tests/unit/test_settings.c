@@ -14,6 +14,19 @@ static const char default_json[] =
     "\"resign\":{\"playout\":0.1,\"plies\":3,\"threshold\":0.0},\"solver\":true,"
     "\"temperature\":{\"floor\":0.2,\"half_life\":10.0,\"start\":1.0}}";
 
+START_TEST(fast_searches_have_a_fifth_of_the_nodes_unless_told)
+{
+    struct selfplay_settings settings = {.search = {.nodes = 800}};
+    ck_assert_uint_eq(selfplay_fast_nodes(&settings), 160);
+    settings.fast_nodes = 100;
+    ck_assert_uint_eq(selfplay_fast_nodes(&settings), 100);
+    settings = (struct selfplay_settings){.search = {.nodes = 9}};
+    ck_assert_uint_eq(selfplay_fast_nodes(&settings), 2);
+    settings.search.nodes = 1;
+    ck_assert_uint_eq(selfplay_fast_nodes(&settings), 1);
+}
+END_TEST
+
 START_TEST(json_is_canonical_and_its_floats_are_the_shortest)
 {
     char *json = selfplay_settings_json(&selfplay_settings_default);
@@ -206,6 +219,7 @@ int main(void)
     tcase_add_test(cases, each_missing_key_is_named);
     tcase_add_test(cases, wrong_types_and_values_are_refused_by_name);
     tcase_add_test(cases, cut_off_anywhere_it_is_refused);
+    tcase_add_test(cases, fast_searches_have_a_fifth_of_the_nodes_unless_told);
     tcase_add_test(cases, check_finds_nan_and_what_is_out_of_range);
     Suite *suite = suite_create("settings");
     suite_add_tcase(suite, cases);
