@@ -224,6 +224,20 @@ START_TEST(newest_nets_file_is_compared_with_what_was_recorded)
 }
 END_TEST
 
+START_TEST(growth_is_told_from_all_moves_not_from_those_that_teach)
+{
+    const double day_s = 86400;
+    const double hour_s = (GAMES - 1) * 60.0;
+    sql("UPDATE games SET finished_at = 1000 + seq * 60000");
+    sql("UPDATE game_tallies SET positions = positions / 4"); /* as with playout caps */
+    ck_ok(read_figures(-1, NULL));
+    ck_assert(figures->disk.known);
+    ck_assert_double_gt(figures->disk.store_bytes, 0);
+    double expected = figures->disk.store_bytes * (GAMES - 1) / GAMES * day_s / hour_s;
+    ck_assert_double_eq_tol(figures->disk.bytes_per_day / expected, 1, 1e-9);
+}
+END_TEST
+
 START_TEST(rows_that_cannot_be_do_no_harm)
 {
     static const char *const damages[] = {
@@ -316,6 +330,7 @@ int main(void)
         resignations_that_were_mistakes_are_counted,
         a_generations_figures_end_when_its_net_was_made,
         newest_nets_file_is_compared_with_what_was_recorded,
+        growth_is_told_from_all_moves_not_from_those_that_teach,
         rows_that_cannot_be_do_no_harm,
         it_stops_when_it_is_told,
         store_without_anything_has_no_figures_and_no_alarms,
