@@ -80,7 +80,8 @@ INLINE void points_board(const struct lanes_input *input, struct sizes s, float 
 }
 
 /* The transpose of points_board, into dx: the tiles' 2 cells of overlap are added up. `first`: the
- * row of tiles writes what no row above it has written. */
+ * row of tiles writes what no row above it has written.
+ * Its loops are straight code once sizes are constants: NOLINTNEXTLINE(readability-function-cognitive-complexity) */
 INLINE void points_back_row(const float *v, size_t v_point, size_t v_column, struct sizes s,
                             int top, bool first, bool add, float *dx)
 {
@@ -185,7 +186,8 @@ INLINE void outputs_tile(const float *m, size_t m_point, struct sizes s, int top
         UNROLL for (int j = 0; j < s.tile_width; j++)
         {
             if (top + i < s.height && left + j < s.width) {
-                store(y + (size_t)((top + i) * s.width + left + j) * LANES, o[j] + bias);
+                store(y + ((size_t)(top + i) * (size_t)s.width + (size_t)(left + j)) * LANES,
+                      o[j] + bias);
             }
         }
     }
@@ -251,7 +253,8 @@ INLINE void outputs_back_tile(const struct lanes_gradient *from, struct sizes s,
         UNROLL for (int i = 0; i < s.tile_height; i++)
         {
             y[i] = top + i < s.height && left + j < s.width
-                       ? read_gradient(from, (size_t)((top + i) * s.width + left + j), part)
+                       ? read_gradient(
+                             from, (size_t)(top + i) * (size_t)s.width + (size_t)(left + j), part)
                        : zero();
         }
         outputs_back(s.tile_height, y, p);

@@ -159,7 +159,8 @@ enum {
 };
 
 /* turned[column * 16 + lane][k] = v[column][k][lane], for `count` k's of a group; zeros for the
- * others. */
+ * others.
+ * Its loops are straight code once sizes are constants: NOLINTNEXTLINE(readability-function-cognitive-complexity) */
 INLINE void turn(const float *v, size_t v_column, size_t v_k, uint32_t count, uint32_t columns,
                  float (*turned)[GROUP])
 {

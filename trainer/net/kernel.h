@@ -1,5 +1,6 @@
 /* What inference.c is made of, once for each kind of processor: AVX-512, AVX2 with FMA, and plain C on vectors
- * of 16 bytes (also arm64); and for AVX-512 again in bf16, by its own instructions and by AMX's tiles. They are one source, kernel_template.h,
+ * of 16 bytes (also arm64); and for AVX-512 again in bf16, by its own instructions and by AMX's tiles. They are one
+ * source, kernel_template.h,
  * compiled once for each; which of them runs is decided at run time.
  *
  * Layouts, with L = lanes floats a vector and channels padded to whole vectors with zeros:
@@ -76,14 +77,14 @@ struct kernel_input {
 };
 
 /* A convolution's products, one a point: m[n_rows][vectors][L] = rows v (blocks of channels v_block floats apart) times
- * u[n_in][vectors][L]. From point to point v_point, m_point and n_in * vectors * L floats. */
+ * u[n_in][vectors][L]. From point to point v_point, m_point and n_in * vectors * L floats. With winograd.summed all points
+ * become one outcome: v is the row of the first position's first cell, n_rows those of the outcome. */
 struct kernel_points {
     const float *v, *u;
     float *m;
     size_t v_block, v_point, m_point;
     uint32_t n_points, n_rows, n_in, vectors;
-    const struct winograd *
-        winograd; /* for sums over cells: n_rows is of the outcome, v that of the first cell's row */
+    const struct winograd *winograd;
 };
 
 struct kernel {

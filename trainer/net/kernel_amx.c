@@ -91,7 +91,7 @@ INLINE void tiles_product(const struct kernel_points *p, const struct panel *fir
             _tile_loadd(6, u, TILE_BYTES);
             _tile_dpbf16ps(0, 4, 6);
             if (two_vectors) {
-                _tile_loadd(7, u + TILE_PAIRS * TILE_LANES, TILE_BYTES);
+                _tile_loadd(7, u + (size_t)TILE_PAIRS * TILE_LANES, TILE_BYTES);
                 _tile_dpbf16ps(1, 4, 7);
             }
             if (second != NULL) {

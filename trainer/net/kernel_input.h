@@ -75,7 +75,7 @@ INLINE void input_cell(const struct kernel_input *in, uint32_t n_constant, int r
         const float *w = in->constant + ((size_t)hit->plane * 16 + neighbours) * stride + skipped;
         UNROLL for (int k = 0; k < vectors; k++)
         {
-            sums[k] += hit->value * load(w + k * LANES);
+            sums[k] += hit->value * load(w + (size_t)k * LANES);
         }
     }
     for (int tap = 0; tap < 9; tap++) {
@@ -90,7 +90,7 @@ INLINE void input_cell(const struct kernel_input *in, uint32_t n_constant, int r
             const float *w = in->weight + ((size_t)hit->plane * 9 + (size_t)tap) * stride + skipped;
             UNROLL for (int k = 0; k < vectors; k++)
             {
-                sums[k] += hit->value * load(w + k * LANES);
+                sums[k] += hit->value * load(w + (size_t)k * LANES);
             }
         }
     }
@@ -123,6 +123,8 @@ static void input(const struct kernel_input *in, const float *planes, float *x)
         case 2:
             input_vectors(in, n_constant, k, 2, x);
             break;
+#endif
+#if KERNEL_VECTORS > 3
         case 3:
             input_vectors(in, n_constant, k, 3, x);
             break;

@@ -33,7 +33,7 @@ INLINE void product_rows(const float *v, size_t v_block, const float *u, uint32_
             vec weight[KERNEL_VECTORS];
             UNROLL for (int k = 0; k < vectors; k++)
             {
-                weight[k] = load(u + k * LANES);
+                weight[k] = load(u + (size_t)k * LANES);
             }
             UNROLL for (int i = 0; i < rows; i++)
             {
@@ -43,7 +43,7 @@ INLINE void product_rows(const float *v, size_t v_block, const float *u, uint32_
                         multiply_add(sums[i][k], v + (uint32_t)(i * LANES) + c, weight[k], pairs);
                 }
             }
-            u += vectors * LANES;
+            u += (size_t)vectors * LANES;
             __builtin_prefetch(ahead, 0, 2);
             ahead += LANES;
         }
@@ -61,13 +61,15 @@ INLINE void product_rows(const float *v, size_t v_block, const float *u, uint32_
 
 /* A function for each number of rows, so that the last ones of a product are fast too: with few
  * positions they are all there is. */
-#define ROWS_CASE(n)                                                                        \
-    case n:                                                                                 \
-        if (n <= most) {                                                                    \
-            product_rows(v, v_block, u, n_in, m, n <= most ? n : 1, vectors, pairs, ahead); \
-        }                                                                                   \
+#define ROWS_CASE(n)                                                                            \
+    case (n):                                                                                   \
+        if ((n) <= most) {                                                                      \
+            product_rows(v, v_block, u, n_in, m, (n) <= most ? (n) : 1, vectors, pairs, ahead); \
+        }                                                                                       \
         break;
 
+/* A table of sixteen lines, whose first has nothing to choose.
+ * NOLINTBEGIN(readability-function-cognitive-complexity,bugprone-branch-clone) */
 INLINE void product_all(const float *v, size_t v_block, uint32_t n_rows, const float *u,
                         uint32_t n_in, float *m, int most, int vectors, bool pairs)
 {
@@ -100,6 +102,8 @@ INLINE void product_all(const float *v, size_t v_block, uint32_t n_rows, const f
         n_rows -= n;
     }
 }
+
+/* NOLINTEND(readability-function-cognitive-complexity,bugprone-branch-clone) */
 
 INLINE void product_any(const float *v, size_t v_block, uint32_t n_rows, const float *u,
                         uint32_t n_in, uint32_t vectors, float *m, bool pairs)

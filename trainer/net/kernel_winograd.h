@@ -7,7 +7,8 @@
 enum { SPAN = WINOGRAD_MAX_TILE + 2, MAX_WIDTH = 64 };
 
 /* One row of tiles, JOINED vectors of channels, of which the first n are there and the others 0. The columns are
- * transformed once each; neighbouring tiles share them. What is off the board is 0. */
+ * transformed once each; neighbouring tiles share them. What is off the board is 0.
+ * Its loops are straight code once sizes are constants: NOLINTNEXTLINE(readability-function-cognitive-complexity) */
 INLINE void transform_row(const float *x, uint32_t n, int top, int height, int width,
                           int tiles_across, int tile_height, int tile_width, float *v,
                           size_t v_point)
