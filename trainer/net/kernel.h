@@ -1,7 +1,6 @@
 /* What inference.c is made of, once for each kind of processor: AVX-512, AVX2 with FMA, and plain C on vectors
  * of 16 bytes (also arm64); and for AVX-512 again in bf16, by its own instructions and by AMX's tiles. They are one
- * source, kernel_template.h,
- * compiled once for each; which of them runs is decided at run time.
+ * source, kernel_template.h, compiled once for each; which of them runs is decided at run time.
  *
  * Layouts, with L = lanes floats a vector and channels padded to whole vectors with zeros:
  *   activation   [channels / L][cells][L]            of one position
