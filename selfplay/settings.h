@@ -9,8 +9,8 @@
 struct selfplay_settings {
     struct search_params search;
     struct temperature_params temperature;
-    float fast_share;    /* playout caps: share of moves searched with fast_nodes; 0 = none */
-    uint32_t fast_nodes; /* 0 = a fifth of nodes; such searches have no noise and feed no target */
+    float fast_share;       /* playout caps: share of moves searched with fast_nodes; 0 = none */
+    uint32_t fast_nodes;    /* 0 = a fifth of nodes; such searches have no noise */
     float resign_threshold; /* resign when q (root) <= -threshold; 0 = never */
     uint32_t resign_plies;  /* ... in that many of the side's own moves in a row */
     float resign_playout;   /* share of games played out all the same, for the false-resign rate */

@@ -92,7 +92,7 @@ void config_default(struct config *ret)
         .cluster_role = CONFIG_ROLE_NONE,
     };
     ret->training.params.threads = CONFIG_AUTO;
-    /* More games for fewer positions: at equal processor time the better nets (README.md, How good). */
+    /* At equal processor time as strong as full searches alone, with better values (README.md, How good). */
     ret->selfplay_settings.fast_share = 0.75F;
     ret->selfplay_settings.fast_nodes = CONFIG_AUTO;
     auto_socket(ret->state_dir, ret->control.socket);

@@ -70,14 +70,12 @@ const struct config_key config_keys[] = {
     {"search.reuse", .type = CONFIG_TYPE_WORD, .words = only_off,
      .doc = "Self-play searches start from an empty tree; there is nothing else to choose yet."},
     {"search.fast_share", REAL(selfplay_settings.fast_share, 0, 1),
-     .doc = "Playout caps: share of moves searched with fast_nodes only, so that the game goes on; "
-            "0 = "
+     .doc = "Playout caps: share of moves searched with fast_nodes only, to carry the game on; 0 = "
             "none."},
     {"search.fast_nodes", .type = CONFIG_TYPE_COUNT, FIELD(selfplay_settings.fast_nodes), .min = 2,
      .max = 1000000,
      .doc = "Nodes of fast searches; auto = a fifth of search.nodes. They have no noise, and "
-            "trainings "
-            "draw them by training.fast_policy_weight and fast_value_weight alone."},
+            "trainings draw them by training.fast_policy_weight and fast_value_weight alone."},
     {"search.noise.alpha", REAL(selfplay_settings.search.noise_alpha, 0.001, 1000),
      .doc = "Dirichlet noise at the root has alpha / (number of legal moves)."},
     {"search.noise.share", REAL(selfplay_settings.search.noise_share, 0, 1),

@@ -13,6 +13,7 @@ enum {
     RESIGN_GAMES = 5000,
     GROWTH_GAMES = 100000,
     GROWTH_S = 1800,
+    LENGTH_GAMES = 1000, /* whose length is that of games now */
     MATCHES = 10,
     REJECTED = 20,
     NETS_LOOKED_AT = 60
@@ -372,17 +373,19 @@ static int read_disk(const struct doctor_source *source, const struct horizon *h
     double nets_per_day = NAN;
     /* Over the newest thousands of games: a burst is no growth. */
     int64_t from = horizon->last_seq > GROWTH_GAMES ? horizon->last_seq - GROWTH_GAMES : 1;
+    int64_t recent = horizon->last_seq > LENGTH_GAMES ? horizon->last_seq - LENGTH_GAMES : 0;
     int r =
         one_number(source->db, "SELECT finished_at FROM games WHERE seq >= ?1 ORDER BY seq LIMIT 1",
                    from, 0, &first_at, err);
     if (r == 0) {
-        r = one_number(source->db, "SELECT sum(plies) FROM games WHERE seq > ?1", from, 0,
+        r = one_number(source->db, "SELECT sum(plies) FROM games WHERE seq > ?1", recent, 0,
                        &new_plies, err);
     }
     double seconds = first_at > 0 ? (double)(g->newest_at - first_at) / 1000 : 0;
 
     if (seconds > GROWTH_S && g->games > 0) {
-        per_day = (double)new_plies / seconds * day_s;
+        double games_per_day = (double)(horizon->last_seq - from) / seconds * day_s;
+        per_day = games_per_day * (double)new_plies / (double)(horizon->last_seq - recent);
     }
     if (l->n_trainings > 1) {
         double span =

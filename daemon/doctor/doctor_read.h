@@ -41,8 +41,8 @@ int doctor_read_games(const struct doctor_source *source, const struct game *gam
  * finding: it stands in ret->trouble. */
 void doctor_net_compare(const struct game *game, const char *path,
                         const struct doctor_sampled *sampled, struct doctor_net *ret);
-/* Free space, sizes and growth. plies: of the games in the store; per_day: of these and of nets, NaN: not known; limit: the size at
- * which retention ends the store's growth, 0: none. */
+/* Free space, sizes and growth. plies: of the games in the store; per_day: of these and of nets, NaN: not known;
+ * limit: the size at which retention ends the store's growth, 0: none. */
 void doctor_read_disk(const char *state_dir, const char *net_file, double plies,
                       double plies_per_day, double nets_per_day, double limit,
                       struct doctor_disk *ret);

@@ -12,7 +12,6 @@ static const struct kernel *const kernels[] = {/* the best of each precision fir
 enum { N_KERNELS = sizeof kernels / sizeof kernels[0] };
 
 static const char no_bf16[] = "bf16 needs a processor with AVX512-BF16, which this is not";
-static const char cannot_run[] = "this processor cannot run it";
 
 const struct kernel *kernel_best(enum kernel_precision precision, const char **ret_why)
 {
@@ -34,7 +33,8 @@ const struct kernel *kernel_find(const char *name, enum kernel_precision precisi
             continue;
         }
         if (kernels[i]->precision == precision) {
-            *ret_why = cannot_run;
+            *ret_why = precision == KERNEL_BF16 ? "this processor cannot run it in bf16"
+                                                : "this processor cannot run it";
             return kernels[i]->can_run() ? kernels[i] : NULL;
         }
         *ret_why = precision == KERNEL_BF16

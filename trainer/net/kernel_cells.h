@@ -32,16 +32,7 @@ INLINE vec cells_of_vector(const struct winograd *w, const float *m, size_t m_ro
     vec total = zero();
     for (uint32_t row = 0; row < w->height; row++) {
         for (uint32_t column = 0; column < w->width; column++) {
-            vec value = load(m) + shift;
-            if (ending == KERNEL_RESIDUAL) {
-                value += load(y);
-            }
-            if (ending == KERNEL_MEANS) {
-                total += value;
-            } else {
-                value = relu(value);
-            }
-            store(y, value);
+            total += end_cell(load(m) + shift, ending, y);
             m += m_row;
             y += LANES;
         }

@@ -33,4 +33,14 @@ INLINE void store_point(float *v, const vec *low, const vec *high)
 #endif
 }
 
+/* A cell of a convolution into the activation; returns what it adds to the means. */
+INLINE vec end_cell(vec value, enum kernel_ending ending, float *y)
+{
+    if (ending == KERNEL_RESIDUAL) {
+        value += load(y);
+    }
+    store(y, ending == KERNEL_MEANS ? value : relu(value));
+    return ending == KERNEL_MEANS ? value : zero();
+}
+
 #endif

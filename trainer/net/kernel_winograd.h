@@ -101,16 +101,7 @@ INLINE vec inverse_tile(const float *m, size_t m_point, vec shift, enum kernel_e
         {
             if (top + i < height && left + j < width) {
                 float *to = y + (size_t)((top + i) * width + left + j) * LANES;
-                vec value = o[j] + shift;
-                if (ending == KERNEL_RESIDUAL) {
-                    value += load(to);
-                }
-                if (ending == KERNEL_MEANS) {
-                    total += value;
-                } else {
-                    value = relu(value);
-                }
-                store(to, value);
+                total += end_cell(o[j] + shift, ending, to);
             }
         }
     }
