@@ -24,8 +24,8 @@ struct conv_work {
     float *u;       /* weights as points */
     /* Each worker's own, so many floats apart: */
     size_t point_floats, du_floats;
-    float *v, *m, *dv; /* the points of x, y (or dy), dx */
-    float *du;         /* gradient of weights as points */
+    float *v, *m; /* the points of x, and in their place those of dx; of y or dy */
+    float *du;    /* gradient of weights as points */
 };
 
 /* Whatever goes over points takes a block's channels one after another, as they lie: a channel has
@@ -92,9 +92,7 @@ struct conv_work *conv_work_create(struct crew *crew, const struct lanes_kernel 
     work->du = buffer_create(work->du_floats * n_workers);
     work->v = buffer_create(work->point_floats * n_workers);
     work->m = buffer_create(work->point_floats * n_workers);
-    work->dv = buffer_create(work->point_floats * n_workers);
-    if (work->u == NULL || work->du == NULL || work->v == NULL || work->m == NULL ||
-        work->dv == NULL) {
+    if (work->u == NULL || work->du == NULL || work->v == NULL || work->m == NULL) {
         conv_work_destroy(work);
         return NULL;
     }
@@ -110,7 +108,6 @@ void conv_work_destroy(struct conv_work *work)
     buffer_destroy(work->du);
     buffer_destroy(work->v);
     buffer_destroy(work->m);
-    buffer_destroy(work->dv);
     free(work);
 }
 
@@ -129,7 +126,7 @@ struct job {
     struct strides in, out; /* of points with so many channels */
     size_t u_row, u_point;  /* of u, turned or not */
     size_t du_row, du_point;
-    float *dweight;
+    float *dweight, *dbias;
 };
 
 static struct job job_of(struct conv_work *work, const struct conv_shape *shape, uint32_t n)
@@ -364,7 +361,7 @@ static void turned_weights_task(void *context, uint32_t worker, uint32_t n_worke
 
 /* A worker's place of work: its own points and sums. */
 struct bench {
-    float *v, *m, *dv, *du;
+    float *v, *m, *du;
 };
 
 static struct bench bench_of(const struct job *job, uint32_t worker)
@@ -373,7 +370,6 @@ static struct bench bench_of(const struct job *job, uint32_t worker)
     return (struct bench){
         work->v + worker * work->point_floats,
         work->m + worker * work->point_floats,
-        work->dv + worker * work->point_floats,
         work->du + worker * work->du_floats,
     };
 }
@@ -398,6 +394,7 @@ static void backward_points(const struct job *job, size_t first, size_t count,
     }
 }
 
+/* Point by point, so that dx's points may take the place of x's. */
 static void backward_products(const struct job *job, uint32_t columns, bool add,
                               const struct bench *at)
 {
@@ -405,18 +402,19 @@ static void backward_products(const struct job *job, uint32_t columns, bool add,
 
     for (size_t p = 0; p < work->winograd.points; p++) {
         const float *m = at->m + p * job->out.point;
-        work->kernel->correlate(m, job->out.column, LANES, job->shape.out,
-                                at->v + p * job->in.point, job->in.column, LANES, job->shape.in,
-                                columns, at->du + p * job->du_point, job->du_row, add);
+        float *v = at->v + p * job->in.point;
+        work->kernel->correlate(m, job->out.column, LANES, job->shape.out, v, job->in.column, LANES,
+                                job->shape.in, columns, at->du + p * job->du_point, job->du_row,
+                                add);
         if (job->sink != NULL) {
             work->kernel->product(work->u + p * job->u_point, job->u_row, job->shape.in,
-                                  job->shape.out, m, job->out.column, LANES, columns,
-                                  at->dv + p * job->in.point, job->in.column, LANES, false);
+                                  job->shape.out, m, job->out.column, LANES, columns, v,
+                                  job->in.column, LANES, false);
         }
     }
 }
 
-static void input_gradient(const struct job *job, size_t channel, size_t block, const float *dv)
+static void input_gradient(const struct job *job, size_t channel, size_t block, const float *v)
 {
     const struct conv_work *work = job->work;
     const struct conv_sink *sink = job->sink;
@@ -433,7 +431,7 @@ static void input_gradient(const struct job *job, size_t channel, size_t block, 
         to.sums = sink->sums + positions;
         to.products = sink->products + positions;
     }
-    work->kernel->tiles[work->winograd.shape].points_back(&work->winograd, dv, job->in.point,
+    work->kernel->tiles[work->winograd.shape].points_back(&work->winograd, v, job->in.point,
                                                           job->in.column, &to);
 }
 
@@ -455,7 +453,7 @@ static void backward_task(void *context, uint32_t worker, uint32_t n_workers)
             const size_t block = i / job->shape.in;
             const size_t c = i % job->shape.in;
             input_gradient(job, c, chunk + block,
-                           at.dv + block * tiles * job->in.column + c * LANES);
+                           at.v + block * tiles * job->in.column + c * LANES);
         }
     }
 }
@@ -541,9 +539,14 @@ static void backward1(struct job *job)
     }
 }
 
-static void bias_gradient(const struct job *job, float *ret)
+static void bias_gradient_task(void *context, uint32_t worker, uint32_t n_workers)
 {
-    for (size_t f = 0; f < job->shape.out; f++) {
+    const struct job *job = context;
+    size_t first;
+    size_t end;
+
+    crew_share(job->shape.out, worker, n_workers, &first, &end);
+    for (size_t f = first; f < end; f++) {
         double sum = 0.0;
         for (size_t block = 0; block < job->blocks; block++) {
             const float *g = job->gradient->g + block_at(job, job->shape.out, f, block);
@@ -551,7 +554,7 @@ static void bias_gradient(const struct job *job, float *ret)
                 sum += (double)g[i];
             }
         }
-        ret[f] = (float)sum;
+        job->dbias[f] = (float)sum;
     }
 }
 
@@ -577,6 +580,7 @@ void conv_backward(struct conv_work *work, const struct conv_shape *shape, const
         crew_run(work->crew, weight_gradient_task, &job);
     }
     if (ret_dbias != NULL) {
-        bias_gradient(&job, ret_dbias);
+        job.dbias = ret_dbias;
+        crew_run(work->crew, bias_gradient_task, &job);
     }
 }

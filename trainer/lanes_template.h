@@ -21,10 +21,12 @@ TILE_FUNCTIONS(any, (int)w->height, (int)w->width, 4, 4)
 
 /* ---- products ---- */
 
-/* ROWS_NOW rows by 2 vectors of positions (`pair` apart in v and m) or 1: so many sums in registers. */
+/* Some rows by 2 vectors of positions (`pair` apart in v and m) or 1: so many sums in registers. A line a step of
+ * `ahead` is fetched meanwhile: the weights of the next product, which follow these. Few positions share the weights
+ * of a chunk, so that these come from the third cache, and the processor's own fetching ends with each page. */
 INLINE void product_rows(int rows, int vectors, const float *u, size_t u_row, uint32_t n_k,
                          const float *v, size_t v_pair, size_t v_k, float *m, size_t m_pair,
-                         size_t m_row, bool add)
+                         size_t m_row, bool add, const float *ahead)
 {
     vec sums[ROWS][2];
     UNROLL for (int r = 0; r < rows; r++)
@@ -49,6 +51,8 @@ INLINE void product_rows(int rows, int vectors, const float *u, size_t u_row, ui
             }
         }
         v += v_k;
+        __builtin_prefetch(ahead, 0, 2);
+        ahead += LANES;
     }
     UNROLL for (int r = 0; r < rows; r++)
     {
@@ -64,10 +68,12 @@ INLINE void product_vectors(int vectors, const float *u, size_t u_row, uint32_t 
                             size_t m_row, bool add)
 {
     uint32_t row = 0;
+    const float *ahead = u + rows * u_row;
 #define ROWS_AT_A_TIME(count)                                                                      \
     for (; row + (count) <= rows; row += (count)) {                                                \
         product_rows(count, vectors, u + row * u_row, u_row, n_k, v, v_pair, v_k, m + row * m_row, \
-                     m_pair, m_row, add);                                                          \
+                     m_pair, m_row, add, ahead);                                                   \
+        ahead += (size_t)n_k * LANES;                                                              \
     }
     ROWS_AT_A_TIME(ROWS)
 #if ROWS > 8
@@ -191,10 +197,10 @@ INLINE void turn(const float *v, size_t v_column, size_t v_k, uint32_t count, ui
     }
 }
 
-/* Sums of some rows by two vectors of k's. */
+/* Sums of some rows by two vectors of k's; the next point's sums are fetched ahead, as in product_rows. */
 INLINE void correlate_rows(int rows, const float *m, size_t m_column, size_t m_row,
                            const float (*turned)[GROUP], uint32_t columns, float *du, size_t du_row,
-                           bool add)
+                           bool add, const float *ahead)
 {
     vec sums[ROWS][2];
     UNROLL for (int r = 0; r < rows; r++)
@@ -214,6 +220,8 @@ INLINE void correlate_rows(int rows, const float *m, size_t m_column, size_t m_r
                 sums[r][0] += factor * x[0];
                 sums[r][1] += factor * x[1];
             }
+            __builtin_prefetch(ahead, 1, 2);
+            ahead += LANES;
         }
         m += m_column;
     }
@@ -228,13 +236,14 @@ INLINE void correlate_rows(int rows, const float *m, size_t m_column, size_t m_r
 
 INLINE void correlate_group(const float *m, size_t m_column, size_t m_row, uint32_t rows,
                             const float (*turned)[GROUP], uint32_t columns, float *du,
-                            size_t du_row, bool add)
+                            size_t du_row, bool add, const float *ahead)
 {
     uint32_t row = 0;
 #define CORRELATE_AT_A_TIME(count)                                               \
     for (; row + (count) <= rows; row += (count)) {                              \
         correlate_rows(count, m + row * m_row, m_column, m_row, turned, columns, \
-                       du + row * du_row, du_row, add);                          \
+                       du + row * du_row, du_row, add, ahead);                   \
+        ahead += (size_t)columns * LANES * LANES;                                \
     }
     CORRELATE_AT_A_TIME(ROWS)
 #if ROWS > 8
@@ -257,7 +266,8 @@ static void correlate(const float *m, size_t m_column, size_t m_row, uint32_t ro
             const uint32_t count = n_k - k < GROUP ? n_k - k : GROUP;
             turn(v + column * v_column + k * v_k, v_column, v_k, count, now, turned);
             correlate_group(m + column * m_column, m_column, m_row, rows,
-                            (const float(*)[GROUP])turned, now, du + k, du_row, add || column > 0);
+                            (const float(*)[GROUP])turned, now, du + k, du_row, add || column > 0,
+                            du + rows * du_row + (size_t)k * rows);
         }
     }
 }

@@ -143,23 +143,40 @@ static void value_layers(const struct model *model, const float *params, struct 
 
 /* Activations [blocks][value_filters][cells][16] to features [value_filters * cells][blocks][16],
  * or back. */
-static void copy_features(const struct model *model, const float *from, bool to_features,
-                          float *ret)
+struct features {
+    const struct model *model;
+    const float *from;
+    bool to_features;
+    float *to;
+};
+
+static void features_task(void *context, uint32_t worker, uint32_t n_workers)
 {
+    const struct features *features = context;
+    const struct model *model = features->model;
     const size_t cells = model->cells;
     const size_t blocks = lanes_blocks(model->n);
     const size_t filters = model->arch.value_filters;
+    size_t first;
+    size_t end;
 
-    for (size_t f = 0; f < filters; f++) {
+    crew_share(filters * cells, worker, n_workers, &first, &end);
+    for (size_t i = first; i < end; i++) {
         for (size_t block = 0; block < blocks; block++) {
-            for (size_t cell = 0; cell < cells; cell++) {
-                const size_t activation = ((block * filters + f) * cells + cell) * LANES;
-                const size_t feature = ((f * cells + cell) * blocks + block) * LANES;
-                memcpy(ret + (to_features ? feature : activation),
-                       from + (to_features ? activation : feature), LANES * sizeof(float));
-            }
+            const size_t activation = (block * filters * cells + i) * LANES;
+            const size_t feature = (i * blocks + block) * LANES;
+            memcpy(features->to + (features->to_features ? feature : activation),
+                   features->from + (features->to_features ? activation : feature),
+                   LANES * sizeof(float));
         }
     }
+}
+
+static void copy_features(struct model *model, const float *from, bool to_features, float *ret)
+{
+    struct features features = {.model = model, .from = from, .to_features = to_features};
+    features.to = ret;
+    crew_run(model->crew, features_task, &features);
 }
 
 static const float *trunk_end(const struct model *model)
@@ -214,8 +231,8 @@ static void heads_forward(struct model *model, const float *params)
     end_forward(model, params, &place, &model->value_unit, &model->value_end, model->value_out);
     copy_features(model, model->value_out, true, model->features);
     value_layers(model, params, dense);
-    dense_forward(&dense[0], model->features, positions, model->hidden);
-    dense_forward(&dense[1], model->hidden, positions, model->value);
+    dense_forward(model->crew, &dense[0], model->features, positions, model->hidden);
+    dense_forward(model->crew, &dense[1], model->hidden, positions, model->value);
 }
 
 void model_forward(struct model *model, const float *params, enum model_mode mode,
@@ -315,11 +332,11 @@ static void value_backward(struct model *model, const float *params, float *grad
     struct dense dense[2];
 
     value_layers(model, params, dense);
-    dense_backward(&dense[1], model->hidden, NULL, positions, model->dvalue,
+    dense_backward(model->crew, &dense[1], model->hidden, NULL, positions, model->dvalue,
                    gradient + at(model, where->value_fc2_weight),
                    gradient + at(model, where->value_fc2_bias), model->dhidden);
-    dense_backward(&dense[0], model->features, model->hidden, positions, model->dhidden,
-                   gradient + at(model, where->value_fc1_weight),
+    dense_backward(model->crew, &dense[0], model->features, model->hidden, positions,
+                   model->dhidden, gradient + at(model, where->value_fc1_weight),
                    gradient + at(model, where->value_fc1_bias), model->dfeatures);
     copy_features(model, model->dfeatures, false, model->dvalue_out);
     end_backward(model, params, &place, &model->value_unit, &model->value_end, model->value_out,

@@ -2,9 +2,16 @@
 #include "trainer/buffer.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 #define ADAM_EPSILON 1e-8F
+
+enum {
+    LINE = 16, /* floats that workers do not share */
+    NORM_PIECES =
+        256, /* sums of a norm: as many whatever the crew, so that its bits are the same */
+};
 
 int optimizer_init(struct optimizer *optimizer, size_t n_params)
 {
@@ -67,47 +74,148 @@ static bool is_decayed(enum net_tensor_kind kind)
     return kind == NET_CONV || kind == NET_DENSE;
 }
 
-void optimizer_step(struct optimizer *optimizer, const struct train_params *params, double rate,
-                    const float *gradient, struct net *net)
+/* A worker's parameters of n, whole lines. */
+static void share_params(size_t n, uint32_t worker, uint32_t n_workers, size_t *ret_first,
+                         size_t *ret_end)
 {
-    const double t = (double)++optimizer->step;
+    crew_share((n + LINE - 1) / LINE, worker, n_workers, ret_first, ret_end);
+    *ret_first *= LINE;
+    *ret_end = *ret_end * LINE < n ? *ret_end * LINE : n;
+}
 
-    for (uint32_t i = 0; i < net->n_tensors; i++) {
-        const struct net_tensor *tensor = &net->tensors[i];
-        const size_t at = tensor->offset;
-        const double decay = is_decayed(tensor->kind) ? rate * params->weight_decay : 0.0;
-        if (!is_stepped(tensor->kind)) {
-            continue;
-        }
-        if (params->optimizer == OPTIMIZER_SGD) {
-            sgd_step((float)params->momentum, (float)rate, (float)decay, gradient + at,
-                     tensor->count, optimizer->first + at, net->params + at);
-            continue;
-        }
-        const struct adam adam = {
-            .beta1 = (float)params->beta1,
-            .beta2 = (float)params->beta2,
-            .rate = (float)(rate / (1.0 - pow(params->beta1, t))),
-            .correction2 = (float)(1.0 / (1.0 - pow(params->beta2, t))),
-            .decay = (float)decay,
-        };
-        adam_step(&adam, gradient + at, tensor->count, optimizer->first + at,
-                  optimizer->second + at, net->params + at);
+struct step_job {
+    struct net *net;
+    const struct optimizer *optimizer;
+    const float *gradient;
+    enum optimizer_kind kind;
+    struct adam adam; /* its decay is that of decayed tensors */
+    float momentum, rate;
+};
+
+/* The part of one tensor. */
+static void step_part(const struct step_job *job, bool decayed, size_t at, size_t count)
+{
+    struct adam adam = job->adam;
+    float *first = job->optimizer->first + at;
+
+    adam.decay = decayed ? adam.decay : 0.0F;
+    if (job->kind == OPTIMIZER_SGD) {
+        sgd_step(job->momentum, job->rate, adam.decay, job->gradient + at, count, first,
+                 job->net->params + at);
+    } else {
+        adam_step(&adam, job->gradient + at, count, first, job->optimizer->second + at,
+                  job->net->params + at);
     }
 }
 
-double optimizer_clip(float *gradient, size_t n, double clip)
+static void step_task(void *context, uint32_t worker, uint32_t n_workers)
 {
-    double squares = 0.0;
+    const struct step_job *job = context;
+    size_t first;
+    size_t end;
+
+    share_params(job->net->n_params, worker, n_workers, &first, &end);
+    for (uint32_t i = 0; i < job->net->n_tensors; i++) {
+        const struct net_tensor *tensor = &job->net->tensors[i];
+        const size_t from = tensor->offset > first ? tensor->offset : first;
+        const size_t tensor_end = tensor->offset + tensor->count;
+        const size_t to = tensor_end < end ? tensor_end : end;
+        if (is_stepped(tensor->kind) && from < to) {
+            step_part(job, is_decayed(tensor->kind), from, to - from);
+        }
+    }
+}
+
+void optimizer_step(struct crew *crew, struct optimizer *optimizer,
+                    const struct train_params *params, double rate, const float *gradient,
+                    struct net *net)
+{
+    const double t = (double)++optimizer->step;
+    struct step_job job = {
+        .net = net,
+        .optimizer = optimizer,
+        .gradient = gradient,
+        .kind = params->optimizer,
+        .adam = {.beta1 = (float)params->beta1,
+                 .beta2 = (float)params->beta2,
+                 .rate = (float)(rate / (1.0 - pow(params->beta1, t))),
+                 .correction2 = (float)(1.0 / (1.0 - pow(params->beta2, t))),
+                 .decay = (float)(rate * params->weight_decay)},
+        .momentum = (float)params->momentum,
+        .rate = (float)rate,
+    };
+    crew_run(crew, step_task, &job);
+}
+
+struct clip_job {
+    float *gradient;
+    size_t n;
+    float scale;
+    double squares[NORM_PIECES];
+};
+
+BUFFER_CLONES
+static double sum_of_squares(const float *x, size_t n)
+{
+    double sums[LINE] = {0};
+    double sum = 0.0;
+
+    while (n >= LINE) {
+        for (size_t i = 0; i < LINE; i++) {
+            sums[i] += (double)x[i] * (double)x[i];
+        }
+        x += LINE;
+        n -= LINE;
+    }
     for (size_t i = 0; i < n; i++) {
-        squares += (double)gradient[i] * (double)gradient[i];
+        sums[i] += (double)x[i] * (double)x[i];
+    }
+    for (size_t i = 0; i < LINE; i++) {
+        sum += sums[i];
+    }
+    return sum;
+}
+
+static void squares_task(void *context, uint32_t worker, uint32_t n_workers)
+{
+    struct clip_job *job = context;
+    size_t first;
+    size_t end;
+
+    crew_share(NORM_PIECES, worker, n_workers, &first, &end);
+    for (size_t piece = first; piece < end; piece++) {
+        size_t from;
+        size_t to;
+        crew_share(job->n, (uint32_t)piece, NORM_PIECES, &from, &to);
+        job->squares[piece] = sum_of_squares(job->gradient + from, to - from);
+    }
+}
+
+static void scale_task(void *context, uint32_t worker, uint32_t n_workers)
+{
+    const struct clip_job *job = context;
+    size_t first;
+    size_t end;
+
+    share_params(job->n, worker, n_workers, &first, &end);
+    for (size_t i = first; i < end; i++) {
+        job->gradient[i] *= job->scale;
+    }
+}
+
+double optimizer_clip(struct crew *crew, float *gradient, size_t n, double clip)
+{
+    struct clip_job job = {.gradient = gradient, .n = n};
+    double squares = 0.0;
+
+    crew_run(crew, squares_task, &job);
+    for (size_t i = 0; i < NORM_PIECES; i++) {
+        squares += job.squares[i];
     }
     const double norm = sqrt(squares);
     if (clip > 0.0 && norm > clip) {
-        const float scale = (float)(clip / norm);
-        for (size_t i = 0; i < n; i++) {
-            gradient[i] *= scale;
-        }
+        job.scale = (float)(clip / norm);
+        crew_run(crew, scale_task, &job);
     }
     return norm;
 }
@@ -127,16 +235,34 @@ double optimizer_rate(const struct train_params *params, int64_t line_sample,
     return rate;
 }
 
-void optimizer_average(double decay, int64_t step, const float *weights, size_t n, float *average)
+struct average_job {
+    const float *weights;
+    float *average;
+    size_t n;
+    float share; /* of the weights */
+};
+
+static void average_task(void *context, uint32_t worker, uint32_t n_workers)
+{
+    const struct average_job *job = context;
+    size_t first;
+    size_t end;
+
+    share_params(job->n, worker, n_workers, &first, &end);
+    for (size_t i = first; i < end; i++) {
+        job->average[i] += job->share * (job->weights[i] - job->average[i]);
+    }
+}
+
+void optimizer_average(struct crew *crew, double decay, int64_t step, const float *weights,
+                       size_t n, float *average)
 {
     if (decay <= 0.0) { /* no average: exactly the weights */
         memcpy(average, weights, n * sizeof(*average));
         return;
     }
     const double young = (1.0 + (double)step) / (10.0 + (double)step);
-    const float share = (float)(1.0 - fmin(decay, young));
-
-    for (size_t i = 0; i < n; i++) {
-        average[i] += share * (weights[i] - average[i]);
-    }
+    struct average_job job = {
+        .weights = weights, .average = average, .n = n, .share = (float)(1.0 - fmin(decay, young))};
+    crew_run(crew, average_task, &job);
 }

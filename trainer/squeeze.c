@@ -39,15 +39,33 @@ static struct dense second_dense(const struct squeeze_shape *shape,
 
 /* ---- there ---- */
 
-static void pool_all(const struct squeeze_shape *shape, const struct squeeze_input *input,
-                     float *ret)
+static void pool_task(void *context, uint32_t worker, uint32_t n_workers)
 {
-    const size_t positions = positions_of(shape);
+    const struct job *job = context;
+    const struct squeeze_input *input = job->input;
+    const size_t positions = positions_of(job->shape);
+    size_t first;
+    size_t end;
 
-    for (size_t c = 0; c < shape->channels; c++) {
+    crew_share(job->shape->channels, worker, n_workers, &first, &end);
+    for (size_t c = first; c < end; c++) {
         for (size_t i = c * positions; i < (c + 1) * positions; i++) {
-            ret[i] = input->scale[c] * input->means[i] + input->shift[c];
+            job->state->pool[i] = input->scale[c] * input->means[i] + input->shift[c];
         }
+    }
+}
+
+static void sigmoid_task(void *context, uint32_t worker, uint32_t n_workers)
+{
+    const struct job *job = context;
+    float *gates = job->state->gates;
+    size_t first;
+    size_t end;
+
+    crew_share(job->shape->channels * lanes_blocks(job->shape->count.n), worker, n_workers, &first,
+               &end);
+    for (size_t i = first * LANES; i < end * LANES; i++) {
+        gates[i] = 1.0F / (1.0F + expf(-gates[i]));
     }
 }
 
@@ -108,12 +126,10 @@ void squeeze_forward(struct crew *crew, const struct lanes_kernel *kernel,
     if (shape->squeeze != 0) {
         const struct dense first = first_dense(shape, weights);
         const struct dense second = second_dense(shape, weights);
-        pool_all(shape, input, state->pool);
-        dense_forward(&first, state->pool, positions, state->t);
-        dense_forward(&second, state->t, positions, state->gates);
-        for (size_t i = 0; i < (size_t)shape->channels * positions; i++) {
-            state->gates[i] = 1.0F / (1.0F + expf(-state->gates[i]));
-        }
+        crew_run(crew, pool_task, &job);
+        dense_forward(crew, &first, state->pool, positions, state->t);
+        dense_forward(crew, &second, state->t, positions, state->gates);
+        crew_run(crew, sigmoid_task, &job);
     }
     crew_run(crew, forward_task, &job);
 }
@@ -142,14 +158,18 @@ static void sums_task(void *context, uint32_t worker, uint32_t n_workers)
 
 /* sums and products come in as those of dy and dy (x - mean): the gradient of g's sum is dy z, that
  * of b is dy. */
-static void gate_gradients(const struct job *job)
+static void gate_gradients_task(void *context, uint32_t worker, uint32_t n_workers)
 {
+    const struct job *job = context;
     const struct squeeze_shape *shape = job->shape;
     const struct squeeze_state *state = job->state;
     const size_t positions = positions_of(shape);
     const size_t half = shape->channels * positions;
+    size_t first;
+    size_t end;
 
-    for (size_t c = 0; c < shape->channels; c++) {
+    crew_share(shape->channels, worker, n_workers, &first, &end);
+    for (size_t c = first; c < end; c++) {
         for (size_t i = c * positions; i < (c + 1) * positions; i++) {
             const float gate = state->gates[i];
             const float dgate =
@@ -161,12 +181,16 @@ static void gate_gradients(const struct job *job)
 }
 
 /* From sums of dy to sums of z's gradient. */
-static void gate_sums(const struct job *job)
+static void gate_sums_task(void *context, uint32_t worker, uint32_t n_workers)
 {
+    const struct job *job = context;
     const struct squeeze_state *state = job->state;
     const size_t positions = positions_of(job->shape);
+    size_t first;
+    size_t end;
 
-    for (size_t c = 0; c < job->shape->channels; c++) {
+    crew_share(job->shape->channels, worker, n_workers, &first, &end);
+    for (size_t c = first; c < end; c++) {
         const float mean = job->input->mean[c];
         for (size_t i = c * positions; i < (c + 1) * positions; i++) {
             const float gate = state->gates[i];
@@ -194,12 +218,12 @@ void squeeze_backward(struct crew *crew, const struct lanes_kernel *kernel,
     }
     const struct dense first = first_dense(shape, weights);
     const struct dense second = second_dense(shape, weights);
-    gate_gradients(&job);
-    dense_backward(&second, state->t, NULL, positions, state->dgates, gradients->w2, gradients->b2,
-                   state->dt);
-    dense_backward(&first, state->pool, state->t, positions, state->dt, gradients->w1,
+    crew_run(crew, gate_gradients_task, &job);
+    dense_backward(crew, &second, state->t, NULL, positions, state->dgates, gradients->w2,
+                   gradients->b2, state->dt);
+    dense_backward(crew, &first, state->pool, state->t, positions, state->dt, gradients->w1,
                    gradients->b1, state->dpool);
-    gate_sums(&job);
+    crew_run(crew, gate_sums_task, &job);
     ret_gate->gate = state->gates;
     ret_gate->dpool = state->dpool;
 }

@@ -301,19 +301,20 @@ static int one_step(struct training *training, struct error *err)
     }
     step_gradient(training->model, state->net, batch, planes, params->value_weight,
                   training->gradient, &sums, &loss);
-    sums.grad_norm = optimizer_clip(training->gradient, state->net->n_params, params->clip_norm);
+    sums.grad_norm =
+        optimizer_clip(training->crew, training->gradient, state->net->n_params, params->clip_norm);
     if (!(loss <= params->max_loss) || !isfinite(sums.grad_norm)) {
         return error_set(err, ERROR_DIVERGED,
                          "generation %u, step %lld of %lld: loss %g (at most %g), gradient %g",
                          training->job->generation, (long long)head->step + 1,
                          (long long)training->steps, loss, params->max_loss, sums.grad_norm);
     }
-    optimizer_step(&state->optimizer, params,
+    optimizer_step(training->crew, &state->optimizer, params,
                    rate_at(training, samples_done(training) + params->batch), training->gradient,
                    state->net);
     step_running(training->model, RUNNING_MOMENTUM, state->net);
-    optimizer_average(params->average_decay, head->average_step++, state->net->params,
-                      state->net->n_params, state->average->params);
+    optimizer_average(training->crew, params->average_decay, head->average_step++,
+                      state->net->params, state->net->n_params, state->average->params);
     const int64_t tail = training->steps < 10 ? 1 : training->steps / 10;
     if (head->step >= training->steps - tail) {
         step_add(&head->tail, &sums);

@@ -156,10 +156,11 @@ static void one_step(struct bench *bench, uint64_t step)
     double now = clock_seconds(CLOCK_THREAD_CPUTIME_ID);
     bench->gradient_time += now - began;
     began = now;
-    optimizer_clip(bench->gradient, bench->state.net->n_params, params->clip_norm);
-    optimizer_step(&bench->state.optimizer, params, 1e-3, bench->gradient, bench->state.net);
+    optimizer_clip(bench->crew, bench->gradient, bench->state.net->n_params, params->clip_norm);
+    optimizer_step(bench->crew, &bench->state.optimizer, params, 1e-3, bench->gradient,
+                   bench->state.net);
     step_running(bench->model, 0.9, bench->state.net);
-    optimizer_average(params->average_decay, (int64_t)step, bench->state.net->params,
+    optimizer_average(bench->crew, params->average_decay, (int64_t)step, bench->state.net->params,
                       bench->state.net->n_params, bench->state.average->params);
     bench->optimizer_time += clock_seconds(CLOCK_THREAD_CPUTIME_ID) - began;
     bench->wall += clock_seconds(CLOCK_MONOTONIC) - wall;
