@@ -1,5 +1,5 @@
-/* Self-play as a worker does it, on core 0: positions a second, what the net is asked for, and how much
- * of the time goes elsewhere. Two nets: as made for generation 0 (it says "even, all alike", so games
+/* Self-play as a worker does it, on the first core that it may use (taskset): positions a second, what
+ * the net is asked for, and how much of the time goes elsewhere. Two nets: as made for generation 0 (it says "even, all alike", so games
  * stay close together), and one with random opinions.
  *     bench_selfplay [SECONDS [NODES [GAMES [CACHE_ENTRIES [BLOCKS FILTERS]]]]] */
 #include "mcts/random.h"
@@ -188,9 +188,15 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s\n", err.text);
         return EXIT_FAILURE;
     }
+    size_t core = 0;
     CPU_ZERO(&cores);
-    CPU_SET(0, &cores);
-    (void)sched_setaffinity(0, sizeof cores, &cores); /* without core 0 it runs where it may */
+    (void)sched_getaffinity(0, sizeof cores, &cores);
+    while (core < CPU_SETSIZE - 1 && !CPU_ISSET(core, &cores)) {
+        core++;
+    }
+    CPU_ZERO(&cores);
+    CPU_SET(core, &cores);
+    (void)sched_setaffinity(0, sizeof cores, &cores);
     options.seconds = argc > 1 ? strtod(argv[1], NULL) : options.seconds;
     options.nodes = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : options.nodes;
     options.games = argc > 3 ? (uint32_t)strtoul(argv[3], NULL, 10) : options.games;
