@@ -205,9 +205,10 @@ static void scale_task(void *context, uint32_t worker, uint32_t n_workers)
 
 double optimizer_clip(struct crew *crew, float *gradient, size_t n, double clip)
 {
-    struct clip_job job = {.gradient = gradient, .n = n};
+    struct clip_job job = {.n = n};
     double squares = 0.0;
 
+    job.gradient = gradient;
     crew_run(crew, squares_task, &job);
     for (size_t i = 0; i < NORM_PIECES; i++) {
         squares += job.squares[i];

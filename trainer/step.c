@@ -79,8 +79,10 @@ struct listed {
     uint32_t n, max;
 };
 
-static uint32_t listed_source(void *context, uint64_t index, const struct window_row **rows,
-                              bool *flips, bool *ret_flips)
+static uint32_t
+listed_source(void *context, uint64_t index, const struct window_row **rows,
+              bool *flips, /* NOLINT(readability-non-const-parameter): a feed_source */
+              bool *ret_flips)
 {
     const struct listed *listed = context;
     const uint32_t first = (uint32_t)index * listed->max;

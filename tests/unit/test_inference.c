@@ -432,12 +432,12 @@ START_TEST(kernel_is_named_and_one_that_cannot_run_is_refused)
     struct inference *inference = NULL;
     struct net_arch arch = arch_of(&shapes[3], NET_VALUE_WDL);
     struct net *net = random_net(&arch, 4);
-    const char *name = getenv("QZD_KERNEL");
     const char *why = NULL;
     char expected[64];
-    const char *way = name != NULL && strcmp(name, "amx") == 0 ? "direct" : "winograd";
-    snprintf(expected, sizeof expected, "%s-%s/%s", way, in_bf16() ? "bf16" : "fp32",
-             name == NULL ? kernel_best(KERNEL_FP32, &why)->name : name);
+    const char *name = getenv("QZD_KERNEL");
+    name = name != NULL ? name : kernel_best(in_bf16() ? KERNEL_BF16 : KERNEL_FP32, &why)->name;
+    snprintf(expected, sizeof expected, "%s-%s/%s",
+             strcmp(name, "amx") == 0 ? "direct" : "winograd", in_bf16() ? "bf16" : "fp32", name);
     ck_assert_str_eq(inference_kernel(), expected);
     ck_assert_ptr_null(kernel_find("avx513", KERNEL_FP32, &why));
     ck_assert_ptr_nonnull(why);

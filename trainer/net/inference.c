@@ -131,10 +131,10 @@ static void run_conv(struct inference *inf, const struct weights *weights, const
                                                        .winograd = w});
         u += (size_t)w->points * weights->steps * vectors * lanes;
         for (uint32_t i = 0; i < n; i++) {
-            tile->inverse(w, inf->m + i * w->outcome_rows * vectors * lanes, m_point, vectors,
-                          weights->shift + k * lanes, ending,
-                          y + i * inf->activation + k * inf->cells * lanes,
-                          inf->means + (k * n + i) * lanes, n * lanes);
+            tile->inverse(w, inf->m + (size_t)i * w->outcome_rows * vectors * lanes, m_point,
+                          vectors, weights->shift + k * lanes, ending,
+                          y + i * inf->activation + (size_t)k * inf->cells * lanes,
+                          inf->means + ((size_t)k * n + i) * lanes, n * lanes);
         }
     }
 }
@@ -158,6 +158,7 @@ static void run_dense(struct inference *inf, const struct weights *weights, cons
 
 static void run_block(struct inference *inf, const struct block *block, uint32_t n)
 {
+    size_t lanes = inf->kernel->lanes;
     run_conv(inf, &block->conv1, inf->x, n, KERNEL_RELU, inf->y);
     if (inf->arch.se_channels == 0) {
         run_conv(inf, &block->conv2, inf->y, n, KERNEL_RESIDUAL, inf->x);
@@ -167,9 +168,8 @@ static void run_block(struct inference *inf, const struct block *block, uint32_t
     run_dense(inf, &block->squeeze, inf->means, n, true, inf->squeezed);
     run_dense(inf, &block->excite, inf->squeezed, n, false, inf->excited);
     for (uint32_t i = 0; i < n; i++) {
-        inf->kernel->excite(inf->excited + i * inf->kernel->lanes, n * inf->kernel->lanes,
-                            inf->y + i * inf->activation, inf->channel_blocks, inf->cells,
-                            inf->x + i * inf->activation);
+        inf->kernel->excite(inf->excited + i * lanes, n * lanes, inf->y + i * inf->activation,
+                            inf->channel_blocks, inf->cells, inf->x + i * inf->activation);
     }
 }
 
@@ -224,6 +224,26 @@ static void add_relu(const float *restrict a, const float *restrict b, uint32_t 
     }
 }
 
+/* The channels [first, first + n) of a cell into the row flat[vectors][n_rows][lanes] of their position, whose order is
+ * [cells][value_filters]: up to the end of a vector of the row at a time. */
+static void place_cell(const struct inference *inf, const float *m, const float *shift,
+                       uint32_t cell, uint32_t first, uint32_t n, uint32_t n_rows, float *flat)
+{
+    size_t lanes = inf->kernel->lanes;
+    size_t at = (size_t)cell * inf->arch.value_filters + first;
+    size_t in_vector = at % lanes;
+    float *to = flat + at / lanes * n_rows * lanes + in_vector;
+    while (n > 0) {
+        uint32_t now = lanes - in_vector < n ? (uint32_t)(lanes - in_vector) : n;
+        add_relu(m, shift, now, to);
+        m += now;
+        shift += now;
+        to += n_rows * lanes - in_vector;
+        in_vector = 0;
+        n -= now;
+    }
+}
+
 /* The value head's 1x1 convolution: a product over the cells of each position, whose outcome becomes the
  * row's [cells][value_filters]. */
 static void run_value_conv(struct inference *inf, uint32_t n)
@@ -243,17 +263,8 @@ static void run_value_conv(struct inference *inf, uint32_t n)
             kernel->product(inf->x + i * inf->activation, (size_t)inf->cells * lanes, inf->cells, u,
                             weights->in, vectors, inf->m);
             for (uint32_t cell = 0; cell < inf->cells; cell++) {
-                const float *m = inf->m + (size_t)cell * vectors * lanes;
-                uint32_t at = cell * filters + first;
-                for (uint32_t c = 0;
-                     c < channels;) { /* up to the end of a vector of the row at a time */
-                    float *to = inf->flat + ((size_t)(at / lanes) * n + i) * lanes + at % lanes;
-                    uint32_t length = lanes - at % lanes;
-                    length = length < channels - c ? length : channels - c;
-                    add_relu(m + c, weights->shift + first + c, length, to);
-                    c += length;
-                    at += length;
-                }
+                place_cell(inf, inf->m + (size_t)cell * vectors * lanes, weights->shift + first,
+                           cell, first, channels, n, inf->flat + (size_t)i * lanes);
             }
             u += (size_t)weights->in * vectors * lanes;
         }

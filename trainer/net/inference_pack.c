@@ -164,8 +164,9 @@ static float *weight_at(const struct inference *inf, const struct weights *weigh
     size_t before = (size_t)group * lanes * weights->points * steps;
     uint32_t step = weights->pairs ? in / 2 : in;
     uint32_t grouped = weights->pairs ? inf->kernel->steps : 1;
-    size_t row = (point * steps + step / grouped * grouped) * vectors +
-                 (o / lanes - group) * grouped + step % grouped;
+    size_t in_group = step % grouped;
+    size_t row = (point * steps + step - in_group) * vectors +
+                 (size_t)(o / lanes - group) * grouped + in_group;
     return weights->data + before + row * lanes + o % lanes;
 }
 

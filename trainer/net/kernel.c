@@ -71,6 +71,11 @@ int kernel_choose(const struct kernel **ret, struct error *err)
 const struct kernel *kernel_in_fp32(const struct kernel *kernel)
 {
     const char *why;
-    const struct kernel *same = kernel_find(kernel->name, KERNEL_FP32, &why);
-    return same != NULL ? same : kernel_best(KERNEL_FP32, &why);
+    for (size_t i = 0; i < N_KERNELS; i++) {
+        if (kernels[i]->precision == KERNEL_FP32 && strcmp(kernels[i]->name, kernel->name) == 0 &&
+            kernels[i]->can_run()) {
+            return kernels[i];
+        }
+    }
+    return kernel_best(KERNEL_FP32, &why);
 }
