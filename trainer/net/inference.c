@@ -14,7 +14,9 @@
 #include <sys/mman.h>
 
 enum {
-    CHUNK = 16, /* positions: more would read weights less often, but leave the second cache */
+    CHUNK = 16,      /* positions: more would read weights less often, but leave the second cache */
+    CHUNK_ROWS = 32, /* of a product: enough where the weights stay in the second cache as well */
+    NEAR_WEIGHTS = 1 << 20, /* bytes of a convolution's weights that do */
     HUGE_PAGE = 2 << 20,
 };
 
@@ -36,6 +38,20 @@ static float *allocate(size_t floats)
     return memory;
 }
 
+/* Positions that go through the net together. Measured on an Emerald Rapids, chess's shape with 64 filters: 8 for 16 make
+ * AVX-512 a tenth faster and plain C a fifth; with 128 and 256 filters the weights would have to come twice as often. */
+static uint32_t chunk_of(const struct inference *inf, uint32_t max_batch)
+{
+    const struct winograd *w = &inf->winograd;
+    size_t weights = (size_t)w->points * inf->arch.filters * inf->arch.filters * sizeof(float);
+    uint32_t chunk = CHUNK;
+    if (!w->summed && weights <= NEAR_WEIGHTS) {
+        chunk = (CHUNK_ROWS + w->tiles - 1) / w->tiles;
+        chunk = chunk < CHUNK ? chunk : CHUNK;
+    }
+    return max_batch < chunk ? max_batch : chunk;
+}
+
 int inference_create_on(const struct kernel *kernel, const struct net *net, uint32_t max_batch,
                         struct inference **ret, struct error *err)
 {
@@ -53,7 +69,7 @@ int inference_create_on(const struct kernel *kernel, const struct net *net, uint
     inf->arch = net->arch;
     inf->kernel = kernel;
     winograd_init(&inf->winograd, net->arch.height, net->arch.width, kernel->tile_size);
-    inf->chunk = max_batch < CHUNK ? max_batch : CHUNK;
+    inf->chunk = chunk_of(inf, max_batch);
     inf->cells = net->arch.height * net->arch.width;
     inf->channel_blocks = inference_vectors(inf, net->arch.filters);
     inf->point_blocks = (inf->channel_blocks + kernel->joined - 1) / kernel->joined;
