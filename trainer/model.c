@@ -141,42 +141,88 @@ static void value_layers(const struct model *model, const float *params, struct 
                             .bias = params + at(model, where->value_fc2_bias)};
 }
 
-/* Activations [blocks][value_filters][cells][16] to features [value_filters * cells][blocks][16],
- * or back. */
-struct features {
-    const struct model *model;
-    const float *from;
-    bool to_features;
-    float *to;
+/* ---- the value head's dense layers ---- */
+
+/* Each worker has blocks of positions of its own, and of the weights' gradients a share. */
+struct head {
+    struct model *model;
+    struct dense dense[2];
+    float *dweights[2], *dbiases[2];
 };
 
-static void features_task(void *context, uint32_t worker, uint32_t n_workers)
+static struct head head_of(struct model *model, const float *params)
 {
-    const struct features *features = context;
-    const struct model *model = features->model;
-    const size_t cells = model->cells;
-    const size_t blocks = lanes_blocks(model->n);
-    const size_t filters = model->arch.value_filters;
-    size_t first;
-    size_t end;
+    struct head head = {.model = model};
+    value_layers(model, params, head.dense);
+    return head;
+}
 
-    crew_share(filters * cells, worker, n_workers, &first, &end);
-    for (size_t i = first; i < end; i++) {
-        for (size_t block = 0; block < blocks; block++) {
-            const size_t activation = (block * filters * cells + i) * LANES;
+/* Activations [blocks][value_filters][cells][16] of blocks [first, end) to features [value_filters *
+ * cells][blocks][16], or back. */
+static void copy_features(const struct model *model, size_t first, size_t end, const float *from,
+                          bool to_features, float *ret)
+{
+    const size_t blocks = lanes_blocks(model->n);
+    const size_t features = (size_t)model->arch.value_filters * model->cells;
+
+    for (size_t block = first; block < end; block++) {
+        for (size_t i = 0; i < features; i++) {
+            const size_t activation = (block * features + i) * LANES;
             const size_t feature = (i * blocks + block) * LANES;
-            memcpy(features->to + (features->to_features ? feature : activation),
-                   features->from + (features->to_features ? activation : feature),
-                   LANES * sizeof(float));
+            memcpy(ret + (to_features ? feature : activation),
+                   from + (to_features ? activation : feature), LANES * sizeof(float));
         }
     }
 }
 
-static void copy_features(struct model *model, const float *from, bool to_features, float *ret)
+static void head_forward_task(void *context, uint32_t worker, uint32_t n_workers)
 {
-    struct features features = {.model = model, .from = from, .to_features = to_features};
-    features.to = ret;
-    crew_run(model->crew, features_task, &features);
+    const struct head *head = context;
+    struct model *model = head->model;
+    const size_t positions = lanes_size(model->n, 1);
+    size_t first;
+    size_t end;
+
+    crew_share(lanes_blocks(model->n), worker, n_workers, &first, &end);
+    if (first == end) {
+        return;
+    }
+    copy_features(model, first, end, model->value_out, true, model->features);
+    first *= LANES;
+    end *= LANES;
+    dense_forward(&head->dense[0], model->features, positions, first, end, model->hidden);
+    dense_forward(&head->dense[1], model->hidden, positions, first, end, model->value);
+}
+
+static void head_backward_task(void *context, uint32_t worker, uint32_t n_workers)
+{
+    const struct head *head = context;
+    struct model *model = head->model;
+    const size_t positions = lanes_size(model->n, 1);
+    size_t first;
+    size_t end;
+
+    crew_share(lanes_blocks(model->n), worker, n_workers, &first, &end);
+    if (first == end) {
+        return;
+    }
+    dense_backward(&head->dense[1], NULL, positions, first * LANES, end * LANES, model->dvalue,
+                   model->dhidden);
+    dense_backward(&head->dense[0], model->hidden, positions, first * LANES, end * LANES,
+                   model->dhidden, model->dfeatures);
+    copy_features(model, first, end, model->dfeatures, false, model->dvalue_out);
+}
+
+static void head_gradient_task(void *context, uint32_t worker, uint32_t n_workers)
+{
+    const struct head *head = context;
+    struct model *model = head->model;
+    const size_t positions = lanes_size(model->n, 1);
+
+    dense_gradient(&head->dense[1], model->hidden, model->dvalue, positions, worker, n_workers,
+                   head->dweights[1], head->dbiases[1]);
+    dense_gradient(&head->dense[0], model->features, model->dhidden, positions, worker, n_workers,
+                   head->dweights[0], head->dbiases[0]);
 }
 
 static const float *trunk_end(const struct model *model)
@@ -213,10 +259,8 @@ static void block_forward(struct model *model, const float *params, uint32_t i, 
 
 static void heads_forward(struct model *model, const float *params)
 {
-    const uint32_t positions = (uint32_t)lanes_size(model->n, 1);
     const struct conv_shape logits = logits_shape(model);
     const struct conv_output policy = {model->policy, model->policy_means, model->policy_squares};
-    struct dense dense[2];
 
     struct conv_input input = plain_input(trunk_end(model));
     struct place place = policy_place(model);
@@ -229,10 +273,8 @@ static void heads_forward(struct model *model, const float *params)
     place = value_place(model);
     unit_forward(model, params, &place, &input, &model->value_unit);
     end_forward(model, params, &place, &model->value_unit, &model->value_end, model->value_out);
-    copy_features(model, model->value_out, true, model->features);
-    value_layers(model, params, dense);
-    dense_forward(model->crew, &dense[0], model->features, positions, model->hidden);
-    dense_forward(model->crew, &dense[1], model->hidden, positions, model->value);
+    struct head head = head_of(model, params);
+    crew_run(model->crew, head_forward_task, &head);
 }
 
 void model_forward(struct model *model, const float *params, enum model_mode mode,
@@ -326,19 +368,16 @@ static void policy_backward(struct model *model, const float *params, float *gra
 static void value_backward(struct model *model, const float *params, float *gradient)
 {
     const struct net_layout *where = &model->layout;
-    const uint32_t positions = (uint32_t)lanes_size(model->n, 1);
     const struct place place = value_place(model);
     const struct conv_input input = plain_input(trunk_end(model));
-    struct dense dense[2];
+    struct head head = head_of(model, params);
 
-    value_layers(model, params, dense);
-    dense_backward(model->crew, &dense[1], model->hidden, NULL, positions, model->dvalue,
-                   gradient + at(model, where->value_fc2_weight),
-                   gradient + at(model, where->value_fc2_bias), model->dhidden);
-    dense_backward(model->crew, &dense[0], model->features, model->hidden, positions,
-                   model->dhidden, gradient + at(model, where->value_fc1_weight),
-                   gradient + at(model, where->value_fc1_bias), model->dfeatures);
-    copy_features(model, model->dfeatures, false, model->dvalue_out);
+    head.dweights[0] = gradient + at(model, where->value_fc1_weight);
+    head.dbiases[0] = gradient + at(model, where->value_fc1_bias);
+    head.dweights[1] = gradient + at(model, where->value_fc2_weight);
+    head.dbiases[1] = gradient + at(model, where->value_fc2_bias);
+    crew_run(model->crew, head_backward_task, &head);
+    crew_run(model->crew, head_gradient_task, &head);
     end_backward(model, params, &place, &model->value_unit, &model->value_end, model->value_out,
                  model->dvalue_out);
     unit_backward(model, params, &place, &input, &model->value_unit, model->dvalue_out, false, NULL,

@@ -9,6 +9,8 @@ struct job {
     const struct squeeze_shape *shape;
     const struct squeeze_state *state;
     const struct squeeze_input *input;
+    const struct squeeze_gradients *gradients;
+    struct dense first, second; /* with excitation only */
     const float *skip, *y;
     float *out, *dy;
 };
@@ -37,35 +39,34 @@ static struct dense second_dense(const struct squeeze_shape *shape,
                           .bias = weights->b2};
 }
 
-/* ---- there ---- */
-
-static void pool_task(void *context, uint32_t worker, uint32_t n_workers)
+/* A worker has the same blocks there and back, and goes through them from end to end: all but the sums over positions
+ * is a position's own. */
+static void share_blocks(const struct job *job, uint32_t worker, uint32_t n_workers,
+                         size_t *ret_first, size_t *ret_end)
 {
-    const struct job *job = context;
-    const struct squeeze_input *input = job->input;
-    const size_t positions = positions_of(job->shape);
-    size_t first;
-    size_t end;
-
-    crew_share(job->shape->channels, worker, n_workers, &first, &end);
-    for (size_t c = first; c < end; c++) {
-        for (size_t i = c * positions; i < (c + 1) * positions; i++) {
-            job->state->pool[i] = input->scale[c] * input->means[i] + input->shift[c];
-        }
-    }
+    crew_share(lanes_blocks(job->shape->count.n), worker, n_workers, ret_first, ret_end);
 }
 
-static void sigmoid_task(void *context, uint32_t worker, uint32_t n_workers)
-{
-    const struct job *job = context;
-    float *gates = job->state->gates;
-    size_t first;
-    size_t end;
+/* ---- there ---- */
 
-    crew_share(job->shape->channels * lanes_blocks(job->shape->count.n), worker, n_workers, &first,
-               &end);
-    for (size_t i = first * LANES; i < end * LANES; i++) {
-        gates[i] = 1.0F / (1.0F + expf(-gates[i]));
+/* The gates of positions [first, end). */
+static void make_gates(const struct job *job, size_t first, size_t end)
+{
+    const struct squeeze_input *input = job->input;
+    const struct squeeze_state *state = job->state;
+    const size_t positions = positions_of(job->shape);
+
+    for (size_t c = 0; c < job->shape->channels; c++) {
+        for (size_t i = c * positions + first; i < c * positions + end; i++) {
+            state->pool[i] = input->scale[c] * input->means[i] + input->shift[c];
+        }
+    }
+    dense_forward(&job->first, state->pool, positions, first, end, state->t);
+    dense_forward(&job->second, state->t, positions, first, end, state->gates);
+    for (size_t c = 0; c < job->shape->channels; c++) {
+        for (size_t i = c * positions + first; i < c * positions + end; i++) {
+            state->gates[i] = 1.0F / (1.0F + expf(-state->gates[i]));
+        }
     }
 }
 
@@ -103,8 +104,11 @@ static void forward_task(void *context, uint32_t worker, uint32_t n_workers)
     size_t first;
     size_t end;
 
-    crew_share(blocks * channels, worker, n_workers, &first, &end);
-    for (size_t i = first; i < end; i++) { /* as the blocks' channels lie */
+    share_blocks(job, worker, n_workers, &first, &end);
+    if (job->shape->squeeze != 0 && first < end) {
+        make_gates(job, first * LANES, end * LANES);
+    }
+    for (size_t i = first * channels; i < end * channels; i++) { /* as the blocks' channels lie */
         const size_t channel = i % channels;
         const size_t at = i * cells * LANES;
         factors(job, channel, (channel * blocks + i / channels) * LANES, a, c);
@@ -113,64 +117,42 @@ static void forward_task(void *context, uint32_t worker, uint32_t n_workers)
     }
 }
 
+static struct job job_of(const struct lanes_kernel *kernel, const struct squeeze_shape *shape,
+                         const struct squeeze_weights *weights, const struct squeeze_input *input,
+                         const struct squeeze_state *state)
+{
+    struct job job = {.kernel = kernel, .shape = shape, .state = state, .input = input};
+    if (shape->squeeze != 0) {
+        job.first = first_dense(shape, weights);
+        job.second = second_dense(shape, weights);
+    }
+    return job;
+}
+
 void squeeze_forward(struct crew *crew, const struct lanes_kernel *kernel,
                      const struct squeeze_shape *shape, const struct squeeze_weights *weights,
                      const struct squeeze_input *input, const float *skip,
                      const struct squeeze_state *state, float *ret_y)
 {
-    struct job job = {
-        .kernel = kernel, .shape = shape, .state = state, .input = input, .skip = skip};
-    const uint32_t positions = (uint32_t)positions_of(shape);
+    struct job job = job_of(kernel, shape, weights, input, state);
+    job.skip = skip;
     job.out = ret_y;
-
-    if (shape->squeeze != 0) {
-        const struct dense first = first_dense(shape, weights);
-        const struct dense second = second_dense(shape, weights);
-        crew_run(crew, pool_task, &job);
-        dense_forward(crew, &first, state->pool, positions, state->t);
-        dense_forward(crew, &second, state->t, positions, state->gates);
-        crew_run(crew, sigmoid_task, &job);
-    }
     crew_run(crew, forward_task, &job);
 }
 
 /* ---- back ---- */
 
-static void sums_task(void *context, uint32_t worker, uint32_t n_workers)
-{
-    const struct job *job = context;
-    const size_t channels = job->shape->channels;
-    const size_t cells = job->shape->count.cells;
-    const size_t blocks = lanes_blocks(job->shape->count.n);
-    size_t first;
-    size_t end;
-
-    crew_share(blocks * channels, worker, n_workers, &first, &end);
-    for (size_t i = first; i < end; i++) {
-        const size_t channel = i % channels;
-        const size_t at = i * cells * LANES;
-        const size_t position = (channel * blocks + i / channels) * LANES;
-        job->kernel->finish_back(job->input->x + at, job->y + at, job->input->mean[channel],
-                                 (uint32_t)cells, job->dy + at, job->state->sums + position,
-                                 job->state->products + position);
-    }
-}
-
 /* sums and products come in as those of dy and dy (x - mean): the gradient of g's sum is dy z, that
  * of b is dy. */
-static void gate_gradients_task(void *context, uint32_t worker, uint32_t n_workers)
+static void gate_gradients(const struct job *job, size_t first, size_t end)
 {
-    const struct job *job = context;
     const struct squeeze_shape *shape = job->shape;
     const struct squeeze_state *state = job->state;
     const size_t positions = positions_of(shape);
     const size_t half = shape->channels * positions;
-    size_t first;
-    size_t end;
 
-    crew_share(shape->channels, worker, n_workers, &first, &end);
-    for (size_t c = first; c < end; c++) {
-        for (size_t i = c * positions; i < (c + 1) * positions; i++) {
+    for (size_t c = 0; c < shape->channels; c++) {
+        for (size_t i = c * positions + first; i < c * positions + end; i++) {
             const float gate = state->gates[i];
             const float dgate =
                 job->input->scale[c] * state->products[i] + job->input->beta[c] * state->sums[i];
@@ -181,18 +163,14 @@ static void gate_gradients_task(void *context, uint32_t worker, uint32_t n_worke
 }
 
 /* From sums of dy to sums of z's gradient. */
-static void gate_sums_task(void *context, uint32_t worker, uint32_t n_workers)
+static void gate_sums(const struct job *job, size_t first, size_t end)
 {
-    const struct job *job = context;
     const struct squeeze_state *state = job->state;
     const size_t positions = positions_of(job->shape);
-    size_t first;
-    size_t end;
 
-    crew_share(job->shape->channels, worker, n_workers, &first, &end);
-    for (size_t c = first; c < end; c++) {
+    for (size_t c = 0; c < job->shape->channels; c++) {
         const float mean = job->input->mean[c];
-        for (size_t i = c * positions; i < (c + 1) * positions; i++) {
+        for (size_t i = c * positions + first; i < c * positions + end; i++) {
             const float gate = state->gates[i];
             state->sums[i] = gate * state->sums[i] + state->dpool[i];
             state->products[i] =
@@ -201,29 +179,65 @@ static void gate_sums_task(void *context, uint32_t worker, uint32_t n_workers)
     }
 }
 
+static void backward_task(void *context, uint32_t worker, uint32_t n_workers)
+{
+    const struct job *job = context;
+    const struct squeeze_state *state = job->state;
+    const size_t channels = job->shape->channels;
+    const size_t cells = job->shape->count.cells;
+    const size_t blocks = lanes_blocks(job->shape->count.n);
+    size_t first;
+    size_t end;
+
+    share_blocks(job, worker, n_workers, &first, &end);
+    for (size_t i = first * channels; i < end * channels; i++) {
+        const size_t channel = i % channels;
+        const size_t at = i * cells * LANES;
+        const size_t position = (channel * blocks + i / channels) * LANES;
+        job->kernel->finish_back(job->input->x + at, job->y + at, job->input->mean[channel],
+                                 (uint32_t)cells, job->dy + at, state->sums + position,
+                                 state->products + position);
+    }
+    if (job->shape->squeeze == 0 || first == end) {
+        return;
+    }
+    const size_t positions = positions_of(job->shape);
+    gate_gradients(job, first * LANES, end * LANES);
+    dense_backward(&job->second, NULL, positions, first * LANES, end * LANES, state->dgates,
+                   state->dt);
+    dense_backward(&job->first, state->t, positions, first * LANES, end * LANES, state->dt,
+                   state->dpool);
+    gate_sums(job, first * LANES, end * LANES);
+}
+
+static void weights_task(void *context, uint32_t worker, uint32_t n_workers)
+{
+    const struct job *job = context;
+    const struct squeeze_state *state = job->state;
+    const size_t positions = positions_of(job->shape);
+
+    dense_gradient(&job->second, state->t, state->dgates, positions, worker, n_workers,
+                   job->gradients->w2, job->gradients->b2);
+    dense_gradient(&job->first, state->pool, state->dt, positions, worker, n_workers,
+                   job->gradients->w1, job->gradients->b1);
+}
+
 void squeeze_backward(struct crew *crew, const struct lanes_kernel *kernel,
                       const struct squeeze_shape *shape, const struct squeeze_weights *weights,
                       const struct squeeze_input *input, const float *y,
                       const struct squeeze_state *state, float *dy,
                       const struct squeeze_gradients *gradients, struct batchnorm_gate *ret_gate)
 {
-    struct job job = {.kernel = kernel, .shape = shape, .state = state, .input = input, .y = y};
-    const uint32_t positions = (uint32_t)positions_of(shape);
+    struct job job = job_of(kernel, shape, weights, input, state);
+    job.y = y;
     job.dy = dy;
+    job.gradients = gradients;
 
     *ret_gate = (struct batchnorm_gate){0};
-    crew_run(crew, sums_task, &job);
-    if (shape->squeeze == 0) {
-        return;
+    crew_run(crew, backward_task, &job);
+    if (shape->squeeze != 0) {
+        crew_run(crew, weights_task, &job);
+        ret_gate->gate = state->gates;
+        ret_gate->dpool = state->dpool;
     }
-    const struct dense first = first_dense(shape, weights);
-    const struct dense second = second_dense(shape, weights);
-    crew_run(crew, gate_gradients_task, &job);
-    dense_backward(crew, &second, state->t, NULL, positions, state->dgates, gradients->w2,
-                   gradients->b2, state->dt);
-    dense_backward(crew, &first, state->pool, state->t, positions, state->dt, gradients->w1,
-                   gradients->b1, state->dpool);
-    crew_run(crew, gate_sums_task, &job);
-    ret_gate->gate = state->gates;
-    ret_gate->dpool = state->dpool;
 }

@@ -435,7 +435,9 @@ START_TEST(kernel_is_named_and_one_that_cannot_run_is_refused)
     const char *why = NULL;
     char expected[64];
     const char *name = getenv("QZD_KERNEL");
-    name = name != NULL ? name : kernel_best(in_bf16() ? KERNEL_BF16 : KERNEL_FP32, &why)->name;
+    name = name != NULL && name[0] != '\0'
+               ? name
+               : kernel_best(in_bf16() ? KERNEL_BF16 : KERNEL_FP32, &why)->name;
     snprintf(expected, sizeof expected, "%s-%s/%s",
              strcmp(name, "amx") == 0 ? "direct" : "winograd", in_bf16() ? "bf16" : "fp32", name);
     ck_assert_str_eq(inference_kernel(), expected);
