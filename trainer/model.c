@@ -126,7 +126,8 @@ static struct squeeze_weights squeeze_weights_of(const struct model *model, cons
         params + at(model, where->se_fc2_weight), params + at(model, where->se_fc2_bias)};
 }
 
-/* The value head's two dense layers. */
+/* ---- the value head's dense layers ---- */
+
 static void value_layers(const struct model *model, const float *params, struct dense ret[2])
 {
     const struct net_layout *where = &model->layout;
@@ -140,8 +141,6 @@ static void value_layers(const struct model *model, const float *params, struct 
                             .weight = params + at(model, where->value_fc2_weight),
                             .bias = params + at(model, where->value_fc2_bias)};
 }
-
-/* ---- the value head's dense layers ---- */
 
 /* Each worker has blocks of positions of its own, and of the weights' gradients a share. */
 struct head {
@@ -179,49 +178,47 @@ static void head_forward_task(void *context, uint32_t worker, uint32_t n_workers
 {
     const struct head *head = context;
     struct model *model = head->model;
-    const size_t positions = lanes_size(model->n, 1);
+    const size_t n = lanes_size(model->n, 1);
     size_t first;
     size_t end;
 
-    crew_share(lanes_blocks(model->n), worker, n_workers, &first, &end);
-    if (first == end) {
-        return;
+    crew_share(n / LANES, worker, n_workers, &first, &end);
+    if (first < end) {
+        copy_features(model, first, end, model->value_out, true, model->features);
+        first *= LANES;
+        end *= LANES;
+        dense_forward(&head->dense[0], model->features, n, first, end, model->hidden);
+        dense_forward(&head->dense[1], model->hidden, n, first, end, model->value);
     }
-    copy_features(model, first, end, model->value_out, true, model->features);
-    first *= LANES;
-    end *= LANES;
-    dense_forward(&head->dense[0], model->features, positions, first, end, model->hidden);
-    dense_forward(&head->dense[1], model->hidden, positions, first, end, model->value);
 }
 
 static void head_backward_task(void *context, uint32_t worker, uint32_t n_workers)
 {
     const struct head *head = context;
     struct model *model = head->model;
-    const size_t positions = lanes_size(model->n, 1);
+    const size_t n = lanes_size(model->n, 1);
     size_t first;
     size_t end;
 
-    crew_share(lanes_blocks(model->n), worker, n_workers, &first, &end);
-    if (first == end) {
-        return;
+    crew_share(n / LANES, worker, n_workers, &first, &end);
+    if (first < end) {
+        dense_backward(&head->dense[1], NULL, n, first * LANES, end * LANES, model->dvalue,
+                       model->dhidden);
+        dense_backward(&head->dense[0], model->hidden, n, first * LANES, end * LANES,
+                       model->dhidden, model->dfeatures);
+        copy_features(model, first, end, model->dfeatures, false, model->dvalue_out);
     }
-    dense_backward(&head->dense[1], NULL, positions, first * LANES, end * LANES, model->dvalue,
-                   model->dhidden);
-    dense_backward(&head->dense[0], model->hidden, positions, first * LANES, end * LANES,
-                   model->dhidden, model->dfeatures);
-    copy_features(model, first, end, model->dfeatures, false, model->dvalue_out);
 }
 
 static void head_gradient_task(void *context, uint32_t worker, uint32_t n_workers)
 {
     const struct head *head = context;
     struct model *model = head->model;
-    const size_t positions = lanes_size(model->n, 1);
+    const size_t n = lanes_size(model->n, 1);
 
-    dense_gradient(&head->dense[1], model->hidden, model->dvalue, positions, worker, n_workers,
+    dense_gradient(&head->dense[1], model->hidden, model->dvalue, n, worker, n_workers,
                    head->dweights[1], head->dbiases[1]);
-    dense_gradient(&head->dense[0], model->features, model->dhidden, positions, worker, n_workers,
+    dense_gradient(&head->dense[0], model->features, model->dhidden, n, worker, n_workers,
                    head->dweights[0], head->dbiases[0]);
 }
 
