@@ -1,10 +1,12 @@
 #include "daemon/doctor/doctor.h"
 
+#include <ctype.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 const char *doctor_state_text(enum doctor_state state)
 {
@@ -33,13 +35,35 @@ enum doctor_state doctor_judge(double figure, double yellow, double red, bool ab
     return sign * figure > sign * yellow ? DOCTOR_YELLOW : DOCTOR_GREEN;
 }
 
+/* Behind the word "nan" or "-nan", by which printf says that a figure is not known; NULL: it is not the word. */
+static const char *after_nan(const char *word)
+{
+    word += *word == '-' ? 1 : 0;
+    return strncmp(word, "nan", 3) == 0 && !isalnum((unsigned char)word[3]) ? word + 3 : NULL;
+}
+
 void doctor_text(struct diagnosis *ret, const char *format, ...)
 {
+    static const char unknown[] = "unknown";
+    char text[sizeof(ret->text)];
+    size_t n = 0;
     va_list args;
 
     va_start(args, format);
-    (void)vsnprintf(ret->text, sizeof(ret->text), format, args);
+    (void)vsnprintf(text, sizeof(text), format, args);
     va_end(args);
+    for (const char *from = text; *from != '\0' && n + 1 < sizeof(ret->text);) {
+        const bool begins = from == text || from[-1] == ' ';
+        const char *after = begins ? after_nan(from) : NULL;
+        if (after != NULL && n + sizeof(unknown) <= sizeof(ret->text)) {
+            memcpy(ret->text + n, unknown, sizeof(unknown) - 1);
+            n += sizeof(unknown) - 1;
+            from = after;
+        } else {
+            ret->text[n++] = *from++;
+        }
+    }
+    ret->text[n] = '\0';
 }
 
 void doctor_bound(struct diagnosis *ret, const char *format, ...)

@@ -176,6 +176,7 @@ struct doctor_check {
 };
 extern const struct doctor_check doctor_play_checks[], doctor_learning_checks[],
     doctor_service_checks[]; /* ended by name NULL */
+/* As printf; a figure that is NaN is "unknown". */
 void doctor_text(struct diagnosis *ret, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void doctor_bound(struct diagnosis *ret, const char *format, ...)

@@ -157,6 +157,25 @@ START_TEST(figures_of_an_empty_store_are_unknown_and_never_red)
     ck_assert_uint_eq(doctor_count(&report, DOCTOR_RED), 0);
     ck_assert_uint_eq(doctor_count(&report, DOCTOR_YELLOW), 0);
     ck_assert_uint_gt(doctor_count(&report, DOCTOR_UNKNOWN), 15);
+    for (uint32_t i = 0; i < report.n; i++) {
+        ck_assert_msg(strstr(report.checks[i].text, "nan") == NULL, "%s", report.checks[i].text);
+    }
+}
+END_TEST
+
+START_TEST(figure_that_is_no_number_is_unknown_in_words)
+{
+    struct diagnosis one;
+    doctor_text(&one, "%.1f, then -%.1f%s and %f", (double)NAN, (double)NAN, "; nandu",
+                -(double)NAN);
+    ck_assert_str_eq(one.text, "unknown, then unknown; nandu and unknown");
+    char longest[sizeof(one.text) + 10];
+    memset(longest, 'x', sizeof(longest));
+    longest[sizeof(longest) - 1] = '\0';
+    doctor_text(&one, "%s", longest);
+    ck_assert_uint_eq(strlen(one.text), sizeof(one.text) - 1);
+    doctor_text(&one, "%.*s %f", (int)sizeof(one.text) - 6, longest, (double)NAN);
+    ck_assert_str_eq(one.text + strlen(one.text) - 4, " nan"); /* no room for the word */
 }
 END_TEST
 
@@ -522,6 +541,7 @@ int main(void)
     const TTest *const tests[] = {
         healthy_figures_are_green_in_every_check,
         figures_of_an_empty_store_are_unknown_and_never_red,
+        figure_that_is_no_number_is_unknown_in_words,
         wrong_sign_of_either_side_is_red,
         sign_of_a_net_that_knows_nothing_is_chance,
         value_without_variance_has_collapsed_once_it_should_have_learnt,
