@@ -1,5 +1,6 @@
 # tests of trainer
 unit_test(targets trainer)
+unit_test(crew trainer)
 unit_test(conv trainer)
 unit_test(layers trainer)
 unit_test(model trainer)
@@ -9,4 +10,6 @@ unit_test(feed trainer)
 unit_test(teacher trainer)
 unit_test(checkpoint trainer)
 unit_test(train trainer)
+# Tests with threads, which the tsan preset runs.
+set_tests_properties(crew layers model feed PROPERTIES LABELS "unit;thread")
 bench(training trainer)

@@ -22,24 +22,20 @@ struct batchnorm_count {
     size_t cells;
 };
 
-/* Mean and biased variance of each channel from its positions' means and squares (conv_output). */
-void batchnorm_statistics(struct crew *crew, const float *means, const float *squares,
-                          uint32_t channels, struct batchnorm_count count, float *ret_mean,
-                          float *ret_var);
+/* Mean and biased variance of each channel from its positions' means and squares (conv_output):
+ * where bn finds them, and so not constant. With the scale and shift they make. Done later
+ * (crew_later()). */
+void batchnorm_statistics(struct crew *crew, const struct batchnorm *bn, const float *means,
+                          const float *squares, struct batchnorm_count count, float *ret_mean,
+                          float *ret_var, float *ret_scale, float *ret_shift);
 /* Batch norm as y = scale x + shift, [channels] each. */
 void batchnorm_scale(const struct batchnorm *bn, float *ret_scale, float *ret_shift);
 
-/* The gradient of y is gate g + dpool / cells (squeeze-excitation's), or g where these are NULL;
- * [channels][positions]. */
-struct batchnorm_gate {
-    const float *gate, *dpool;
-};
-/* For mean and var being those of x itself: dgamma, dbeta and, by position, a, b and c such that x
- * has the gradient a g + b x + c. sums and products: sums over the cells of y's gradient, and of it
- * times (x - mean). */
+/* For mean and var being those of x itself: dgamma, dbeta, and a, b and c, [channels], such that x
+ * has the gradient a dy + b x + c. sums and products: sums over a position's cells of dy, and of dy
+ * (x - mean). Done later (crew_later()). */
 void batchnorm_backward(struct crew *crew, const struct batchnorm *bn, const float *sums,
-                        const float *products, const struct batchnorm_gate *gate,
-                        struct batchnorm_count count, float *ret_dgamma, float *ret_dbeta,
-                        float *ret_a, float *ret_b, float *ret_c);
+                        const float *products, struct batchnorm_count count, float *ret_dgamma,
+                        float *ret_dbeta, float *ret_a, float *ret_b, float *ret_c);
 
 #endif

@@ -126,8 +126,9 @@ struct job {
     struct strides in, out; /* of points with so many channels */
     size_t u_row, u_point;  /* of u, turned or not */
     size_t du_row, du_point;
-    float *dweight, *dbias;
+    float *dweight;
 };
+_Static_assert(sizeof(struct job) <= CREW_CONTEXT, "its last part is put off");
 
 static struct job job_of(struct conv_work *work, const struct conv_shape *shape, uint32_t n)
 {
@@ -321,28 +322,55 @@ void conv_forward(struct conv_work *work, const struct conv_shape *shape, const 
     if (shape->kernel == 1) {
         crew_run(work->crew, forward1_task, &job);
     } else {
-        crew_run(work->crew, weights_task, &job);
+        crew_run_beside(work->crew, weights_task, &job);
         crew_run(work->crew, forward_task, &job);
     }
 }
 
 /* ---- back ---- */
 
-static struct lanes_gradient gradient_of(const struct job *job, size_t channel, size_t block)
+/* Batch norm's factors for a block's positions. */
+struct factors {
+    float a[LANES], b[LANES], c[LANES];
+};
+
+static void factors_of(const struct job *job, size_t channel, size_t block, struct factors *ret)
+{
+    const struct conv_gradient *from = job->gradient;
+    const size_t left = job->n - block * LANES;
+    const size_t positions = positions_at(job, channel, block);
+    const float share = from->a[channel] / (float)job->work->cells;
+
+    for (size_t i = 0; i < LANES; i++) {
+        ret->a[i] =
+            from->gate == NULL ? from->a[channel] : from->a[channel] * from->gate[positions + i];
+        ret->b[i] = from->b[channel];
+        ret->c[i] = from->gate == NULL ? from->c[channel]
+                                       : from->c[channel] + share * from->dpool[positions + i];
+    }
+    for (size_t i = left; i < LANES; i++) {
+        ret->a[i] = 0.0F;
+        ret->b[i] = 0.0F;
+        ret->c[i] = 0.0F;
+    }
+}
+
+static struct lanes_gradient gradient_of(const struct job *job, size_t channel, size_t block,
+                                         struct factors *factors)
 {
     const struct conv_gradient *from = job->gradient;
     const size_t at = block_at(job, job->shape.out, channel, block);
-    const size_t positions = positions_at(job, channel, block);
 
     if (from->y == NULL) {
         return (struct lanes_gradient){.g = from->g + at};
     }
+    factors_of(job, channel, block, factors);
     return (struct lanes_gradient){
         .g = from->g + at,
         .x = from->y + at,
-        .a = from->a + positions,
-        .b = from->b + positions,
-        .c = from->c + positions,
+        .a = factors->a,
+        .b = factors->b,
+        .c = factors->c,
         .scale = from->scale == NULL ? 0.0F : from->scale[channel],
         .shift = from->scale == NULL ? 0.0F : from->shift[channel],
         .relu = from->scale != NULL,
@@ -380,10 +408,11 @@ static void backward_points(const struct job *job, size_t first, size_t count,
 {
     const struct conv_work *work = job->work;
     const size_t tiles = work->winograd.tiles;
+    struct factors factors __attribute__((aligned(64)));
 
     for (size_t block = 0; block < count; block++) {
         for (size_t f = 0; f < job->shape.out; f++) {
-            const struct lanes_gradient gradient = gradient_of(job, f, first + block);
+            const struct lanes_gradient gradient = gradient_of(job, f, first + block, &factors);
             work->kernel->tiles[work->winograd.shape].outputs_back(
                 &work->winograd, &gradient, at->m + block * tiles * job->out.column + f * LANES,
                 job->out.point, job->out.column);
@@ -500,6 +529,7 @@ static void backward1_task(void *context, uint32_t worker, uint32_t n_workers)
     const struct lanes_kernel *kernel = work->kernel;
     const struct bench bench = bench_of(job, worker);
     const size_t channel = floats_of_block(job);
+    struct factors factors __attribute__((aligned(64)));
     size_t first;
     size_t end;
 
@@ -507,7 +537,7 @@ static void backward1_task(void *context, uint32_t worker, uint32_t n_workers)
     for (size_t block = first; block < end; block++) {
         const size_t at = block_at(job, job->shape.in, 0, block);
         for (size_t f = 0; f < job->shape.out; f++) {
-            const struct lanes_gradient gradient = gradient_of(job, f, block);
+            const struct lanes_gradient gradient = gradient_of(job, f, block, &factors);
             kernel->gradient(&gradient, work->cells, bench.m + f * channel);
         }
         kernel->correlate(bench.m, LANES, channel, job->shape.out, job->input->x + at, LANES,
@@ -539,18 +569,24 @@ static void backward1(struct job *job)
     }
 }
 
+struct bias_job {
+    const float *g;
+    float *dbias;
+    size_t out, blocks, floats; /* of a channel of a block */
+};
+
 static void bias_gradient_task(void *context, uint32_t worker, uint32_t n_workers)
 {
-    const struct job *job = context;
+    const struct bias_job *job = context;
     size_t first;
     size_t end;
 
-    crew_share(job->shape.out, worker, n_workers, &first, &end);
+    crew_share(job->out, worker, n_workers, &first, &end);
     for (size_t f = first; f < end; f++) {
         double sum = 0.0;
         for (size_t block = 0; block < job->blocks; block++) {
-            const float *g = job->gradient->g + block_at(job, job->shape.out, f, block);
-            for (size_t i = 0; i < floats_of_block(job); i++) {
+            const float *g = job->g + (block * job->out + f) * job->floats;
+            for (size_t i = 0; i < job->floats; i++) {
                 sum += (double)g[i];
             }
         }
@@ -574,13 +610,15 @@ void conv_backward(struct conv_work *work, const struct conv_shape *shape, const
         backward1(&job);
     } else {
         if (sink != NULL) {
-            crew_run(work->crew, turned_weights_task, &job);
+            crew_run_beside(work->crew, turned_weights_task, &job);
         }
         crew_run(work->crew, backward_task, &job);
-        crew_run(work->crew, weight_gradient_task, &job);
+        crew_later(work->crew, weight_gradient_task, &job, sizeof(job));
     }
     if (ret_dbias != NULL) {
-        job.dbias = ret_dbias;
-        crew_run(work->crew, bias_gradient_task, &job);
+        struct bias_job bias = {.g = gradient->g, .out = shape->out, .blocks = job.blocks};
+        bias.floats = floats_of_block(&job);
+        bias.dbias = ret_dbias;
+        crew_later(work->crew, bias_gradient_task, &bias, sizeof(bias));
     }
 }

@@ -46,13 +46,15 @@ void conv_forward(struct conv_work *work, const struct conv_shape *shape, const 
                   const float *bias, /* [out], NULL: none */
                   const struct conv_input *input, uint32_t n, const struct conv_output *output);
 
-/* The gradient of y: g; or, where y goes through batch norm, a g + b y + c, with g taken as 0 where
- * relu(scale y + shift) was cut off (scale NULL: no relu). a, b and c are 0 for positions beyond
- * the batch, and so is g where there is no batch norm. */
+/* The gradient of y: g; or, where y goes through batch norm, a dz + b y + c (batchnorm_backward())
+ * with dz = g, or what squeeze-excitation makes of it, dz = gate g + dpool / cells. g is taken as 0
+ * where relu(scale y + shift) was cut off (scale NULL: no relu). Beyond the batch it is 0 with batch
+ * norm; without, g must be. */
 struct conv_gradient {
     const float *g;
     const float *y;             /* NULL: no batch norm */
-    const float *a, *b, *c;     /* [out][positions] */
+    const float *a, *b, *c;     /* [out] */
+    const float *gate, *dpool;  /* [out][positions]; NULL: none */
     const float *scale, *shift; /* [out] */
 };
 /* Where the input's gradient goes, and what the batch norm that made the input needs (3x3 alone; x
@@ -65,8 +67,9 @@ struct conv_sink {
     const float *scale, *shift, *pivot; /* [in] */
     float *sums, *products;             /* [in][positions] */
 };
-/* ret_dweight and, where not NULL, ret_dbias are written; sink NULL: the input's gradient is not
- * wanted. */
+/* ret_dweight and, where not NULL, ret_dbias are written later (crew_later()), out of the gradient's g;
+ * sink NULL: the input's gradient is not wanted. What the gradient points to may be put off until
+ * now (crew_run_beside()). */
 void conv_backward(struct conv_work *work, const struct conv_shape *shape, const float *weight,
                    const struct conv_input *input, const struct conv_gradient *gradient, uint32_t n,
                    float *ret_dweight, float *ret_dbias, const struct conv_sink *sink);

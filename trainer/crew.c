@@ -1,4 +1,4 @@
-/* A step has some two hundred pieces of work, many of them shorter than it takes to wake a thread that sleeps.
+/* A step has a hundred pieces of work and more, many of them shorter than it takes to wake a thread that sleeps.
  * So whoever waits looks a while before it sleeps. */
 #include "trainer/crew.h"
 
@@ -6,8 +6,14 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
-enum { LOOKS = 4000 }; /* some 50 us */
+enum { LOOKS = 4000 /* some 50 us */, MAX_WAITING = 4 };
+
+struct waiting {
+    crew_task *task;
+    char context[CREW_CONTEXT] __attribute__((aligned(16)));
+};
 
 struct hand { /* one thread besides the caller */
     struct crew *crew;
@@ -27,6 +33,8 @@ struct crew {
     pthread_cond_t begin, done;
     uint32_t n_asleep; /* hands that wait for `begin` */
     bool caller_sleeps;
+    struct waiting waiting[MAX_WAITING]; /* the caller's, but while a piece is done */
+    uint32_t n_waiting;
     struct hand hands[];
 };
 
@@ -65,6 +73,16 @@ static void begin_round(struct crew *crew)
     pthread_mutex_unlock(&crew->mutex);
 }
 
+static void do_piece(struct crew *crew, uint32_t worker)
+{
+    for (uint32_t i = 0; i < crew->n_waiting; i++) {
+        crew->waiting[i].task(crew->waiting[i].context, worker, crew->n_workers);
+    }
+    if (crew->task != NULL) {
+        crew->task(crew->context, worker, crew->n_workers);
+    }
+}
+
 static void *hand_main(void *argument)
 {
     struct hand *hand = argument;
@@ -75,7 +93,7 @@ static void *hand_main(void *argument)
         if (atomic_load(&crew->quits)) {
             return NULL;
         }
-        crew->task(crew->context, hand->worker, crew->n_workers);
+        do_piece(crew, hand->worker);
         if (atomic_fetch_sub(&crew->n_busy, 1) == 1) {
             pthread_mutex_lock(&crew->mutex);
             if (crew->caller_sleeps) {
@@ -147,16 +165,40 @@ static void wait_for_hands(struct crew *crew)
     pthread_mutex_unlock(&crew->mutex);
 }
 
-void crew_run(struct crew *crew, crew_task *task, void *context)
+void crew_run_beside(struct crew *crew, crew_task *task, void *context)
 {
-    if (crew->n_workers == 1) {
-        task(context, 0, 1);
-        return;
-    }
     crew->task = task;
     crew->context = context;
-    atomic_store(&crew->n_busy, crew->n_workers - 1);
-    begin_round(crew);
-    task(context, 0, crew->n_workers);
-    wait_for_hands(crew);
+    if (crew->n_workers > 1) {
+        atomic_store(&crew->n_busy, crew->n_workers - 1);
+        begin_round(crew);
+    }
+    do_piece(crew, 0);
+    if (crew->n_workers > 1) {
+        wait_for_hands(crew);
+    }
+    crew->n_waiting = 0;
+}
+
+void crew_finish(struct crew *crew)
+{
+    if (crew->n_waiting > 0) {
+        crew_run_beside(crew, NULL, NULL);
+    }
+}
+
+void crew_run(struct crew *crew, crew_task *task, void *context)
+{
+    crew_finish(crew);
+    crew_run_beside(crew, task, context);
+}
+
+void crew_later(struct crew *crew, crew_task *task, const void *context, size_t size)
+{
+    if (crew->n_waiting == MAX_WAITING) {
+        crew_finish(crew);
+    }
+    struct waiting *waiting = &crew->waiting[crew->n_waiting++];
+    waiting->task = task;
+    memcpy(waiting->context, context, size);
 }

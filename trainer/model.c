@@ -41,7 +41,7 @@ static struct batchnorm norm_of(const struct model *model, const float *params,
     };
 }
 
-/* Up to where batch norm is known as a scale and a shift. */
+/* Up to where batch norm is known as a scale and a shift; in training that is the crew's next piece of work. */
 static void unit_forward(struct model *model, const float *params, const struct place *place,
                          const struct conv_input *input, const struct unit *unit)
 {
@@ -49,13 +49,15 @@ static void unit_forward(struct model *model, const float *params, const struct 
 
     conv_forward(model->work, &place->shape, params + at(model, place->conv), NULL, input, model->n,
                  &output);
-    if (model->mode == MODEL_TRAIN) {
-        batchnorm_statistics(model->crew, unit->means, unit->squares, place->shape.out,
-                             count_of(model), model->statistics + at(model, place->bn->mean),
-                             model->statistics + at(model, place->bn->var));
-    }
     const struct batchnorm bn = norm_of(model, params, place);
-    batchnorm_scale(&bn, unit->scale, unit->shift);
+    if (model->mode == MODEL_TRAIN) {
+        batchnorm_statistics(model->crew, &bn, unit->means, unit->squares, count_of(model),
+                             model->statistics + at(model, place->bn->mean),
+                             model->statistics + at(model, place->bn->var), unit->scale,
+                             unit->shift);
+    } else {
+        batchnorm_scale(&bn, unit->scale, unit->shift);
+    }
 }
 
 /* What a convolution reads: an activation, or a unit with its batch norm and relu. */
@@ -148,6 +150,7 @@ struct head {
     struct dense dense[2];
     float *dweights[2], *dbiases[2];
 };
+_Static_assert(sizeof(struct head) <= CREW_CONTEXT, "its last part is put off");
 
 static struct head head_of(struct model *model, const float *params)
 {
@@ -294,15 +297,16 @@ void model_forward(struct model *model, const float *params, enum model_mode mod
 
 /* ---- the way back ---- */
 
-/* g: gradient of what the unit's batch norm gives (behind its relu, where `relu`), or of what a
- * gate makes of it. The unit's sums and products are those of batch norm's own gradient. */
+/* g: gradient of what the unit's batch norm gives (behind its relu, where `relu`), or of what the
+ * gates make of it (NULL: none). The unit's sums and products are those of batch norm's own
+ * gradient. */
 static void unit_backward(struct model *model, const float *params, const struct place *place,
                           const struct conv_input *input, const struct unit *unit, const float *g,
-                          bool relu, const struct batchnorm_gate *gate, float *gradient,
+                          bool relu, const struct squeeze_state *gates, float *gradient,
                           const struct conv_sink *sink)
 {
     const struct batchnorm bn = norm_of(model, params, place);
-    batchnorm_backward(model->crew, &bn, unit->sums, unit->products, gate, count_of(model),
+    batchnorm_backward(model->crew, &bn, unit->sums, unit->products, count_of(model),
                        gradient + at(model, place->bn->gamma),
                        gradient + at(model, place->bn->beta), model->a, model->b, model->c);
     const struct conv_gradient from = {
@@ -311,6 +315,8 @@ static void unit_backward(struct model *model, const float *params, const struct
         .a = model->a,
         .b = model->b,
         .c = model->c,
+        .gate = gates == NULL ? NULL : gates->gates,
+        .dpool = gates == NULL ? NULL : gates->dpool,
         .scale = relu ? unit->scale : NULL,
         .shift = relu ? unit->shift : NULL,
     };
@@ -340,8 +346,7 @@ static void end_backward(struct model *model, const float *params, const struct 
 {
     const struct squeeze_shape shape = ending_shape(model, place->shape.out, 0);
     const struct squeeze_input input = squeeze_input_of(model, params, place, unit);
-    struct batchnorm_gate none;
-    squeeze_backward(model->crew, model->kernel, &shape, NULL, &input, y, state, dy, NULL, &none);
+    squeeze_backward(model->crew, model->kernel, &shape, NULL, &input, y, state, dy, NULL);
 }
 
 static void policy_backward(struct model *model, const float *params, float *gradient)
@@ -374,7 +379,7 @@ static void value_backward(struct model *model, const float *params, float *grad
     head.dweights[1] = gradient + at(model, where->value_fc2_weight);
     head.dbiases[1] = gradient + at(model, where->value_fc2_bias);
     crew_run(model->crew, head_backward_task, &head);
-    crew_run(model->crew, head_gradient_task, &head);
+    crew_later(model->crew, head_gradient_task, &head, sizeof(head));
     end_backward(model, params, &place, &model->value_unit, &model->value_end, model->value_out,
                  model->dvalue_out);
     unit_backward(model, params, &place, &input, &model->value_unit, model->dvalue_out, false, NULL,
@@ -394,7 +399,6 @@ static void block_backward(struct model *model, const float *params, uint32_t i,
     const struct place second = second_place(model, i);
     const struct squeeze_input ending = squeeze_input_of(model, params, &second, &block->second);
     struct squeeze_gradients gradients = {0};
-    struct batchnorm_gate gate;
 
     if (model->arch.se_channels > 0) {
         gradients = (struct squeeze_gradients){
@@ -402,11 +406,11 @@ static void block_backward(struct model *model, const float *params, uint32_t i,
             gradient + at(model, where->se_fc2_weight), gradient + at(model, where->se_fc2_bias)};
     }
     squeeze_backward(model->crew, model->kernel, &squeeze, &weights, &ending, block->out,
-                     &block->squeeze, model->dtrunk, &gradients, &gate);
+                     &block->squeeze, model->dtrunk, &gradients);
     struct conv_input input = unit_input(&block->first);
     const struct conv_sink sink = unit_sink(model, params, &first, &block->first, model->dinner);
     unit_backward(model, params, &second, &input, &block->second, model->dtrunk, false,
-                  gate.gate == NULL ? NULL : &gate, gradient, &sink);
+                  model->arch.se_channels == 0 ? NULL : &block->squeeze, gradient, &sink);
     input = plain_input(x);
     unit_backward(model, params, &first, &input, &block->first, model->dinner, true, NULL, gradient,
                   &(struct conv_sink){.dx = model->dtrunk, .add = true});
@@ -427,6 +431,7 @@ void model_backward(struct model *model, const float *params, float *ret_gradien
                  model->dtrunk);
     unit_backward(model, params, &place, &input, &model->input, model->dtrunk, false, NULL,
                   ret_gradient, NULL);
+    crew_finish(model->crew);
     memset(model->dpolicy, 0,
            model->arch.policy_planes * lanes_size(model->n, model->cells) * sizeof(float));
     memset(model->dvalue, 0,

@@ -46,7 +46,7 @@ struct model {
     float *value, *dvalue;
 
     float *dfeatures, *dhidden, *dvalue_out;
-    float *a, *b, *c;       /* a unit's gradient, by position: see conv_gradient */
+    float *a, *b, *c;       /* of a unit's gradient, [channels]: see conv_gradient */
     float *dtrunk, *dinner; /* [blocks][filters][cells][16] */
     float **owned;          /* every buffer above */
     uint32_t n_owned, room_owned;

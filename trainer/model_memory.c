@@ -98,9 +98,9 @@ static void take_all(struct model *model)
         take_block(model, &model->blocks[i]);
     }
     take_heads(model);
-    model->a = take_numbers(model, most);
-    model->b = take_numbers(model, most);
-    model->c = take_numbers(model, most);
+    model->a = take(model, most);
+    model->b = take(model, most);
+    model->c = take(model, most);
     model->dtrunk = take_activation(model, arch->filters);
     model->dinner = take_activation(model, arch->filters);
 }

@@ -9,11 +9,19 @@ struct job {
     const struct squeeze_shape *shape;
     const struct squeeze_state *state;
     const struct squeeze_input *input;
-    const struct squeeze_gradients *gradients;
     struct dense first, second; /* with excitation only */
     const float *skip, *y;
     float *out, *dy;
 };
+
+/* The last part, which is put off. */
+struct weights_job {
+    struct dense first, second;
+    struct squeeze_state state;
+    struct squeeze_gradients gradients;
+    size_t positions;
+};
+_Static_assert(sizeof(struct weights_job) <= CREW_CONTEXT, "put off whole");
 
 static size_t positions_of(const struct squeeze_shape *shape)
 {
@@ -212,32 +220,28 @@ static void backward_task(void *context, uint32_t worker, uint32_t n_workers)
 
 static void weights_task(void *context, uint32_t worker, uint32_t n_workers)
 {
-    const struct job *job = context;
-    const struct squeeze_state *state = job->state;
-    const size_t positions = positions_of(job->shape);
+    const struct weights_job *job = context;
+    const struct squeeze_state *state = &job->state;
 
-    dense_gradient(&job->second, state->t, state->dgates, positions, worker, n_workers,
-                   job->gradients->w2, job->gradients->b2);
-    dense_gradient(&job->first, state->pool, state->dt, positions, worker, n_workers,
-                   job->gradients->w1, job->gradients->b1);
+    dense_gradient(&job->second, state->t, state->dgates, job->positions, worker, n_workers,
+                   job->gradients.w2, job->gradients.b2);
+    dense_gradient(&job->first, state->pool, state->dt, job->positions, worker, n_workers,
+                   job->gradients.w1, job->gradients.b1);
 }
 
 void squeeze_backward(struct crew *crew, const struct lanes_kernel *kernel,
                       const struct squeeze_shape *shape, const struct squeeze_weights *weights,
                       const struct squeeze_input *input, const float *y,
                       const struct squeeze_state *state, float *dy,
-                      const struct squeeze_gradients *gradients, struct batchnorm_gate *ret_gate)
+                      const struct squeeze_gradients *gradients)
 {
     struct job job = job_of(kernel, shape, weights, input, state);
     job.y = y;
     job.dy = dy;
-    job.gradients = gradients;
-
-    *ret_gate = (struct batchnorm_gate){0};
     crew_run(crew, backward_task, &job);
     if (shape->squeeze != 0) {
-        crew_run(crew, weights_task, &job);
-        ret_gate->gate = state->gates;
-        ret_gate->dpool = state->dpool;
+        const struct weights_job rest = {job.first, job.second, *state, *gradients,
+                                         positions_of(shape)};
+        crew_later(crew, weights_task, &rest, sizeof(rest));
     }
 }

@@ -51,13 +51,13 @@ void squeeze_forward(struct crew *crew, const struct lanes_kernel *kernel,
                      const struct squeeze_shape *shape, const struct squeeze_weights *weights,
                      const struct squeeze_input *input, const float *skip,
                      const struct squeeze_state *state, float *ret_y);
-/* dy comes in as the gradient of y and goes out as that of skip. z has the gradient gate dy + dpool
- * / cells with *ret_gate (its pointers are NULL without excitation); state->sums and products are
- * of that. */
+/* dy comes in as the gradient of y and goes out as that of skip. z has the gradient dy, or with
+ * excitation gates dy + dpool / cells; state->sums and products are of that. The weights' gradients
+ * are written later (crew_later()). */
 void squeeze_backward(struct crew *crew, const struct lanes_kernel *kernel,
                       const struct squeeze_shape *shape, const struct squeeze_weights *weights,
                       const struct squeeze_input *input, const float *y,
                       const struct squeeze_state *state, float *dy,
-                      const struct squeeze_gradients *gradients, struct batchnorm_gate *ret_gate);
+                      const struct squeeze_gradients *gradients);
 
 #endif

@@ -11,7 +11,8 @@
  * as little as can be; fill_share is what filling a batch takes, beside that time. peak_gmac is
  * what a core did of plain multiply-adds in between, direct_share the multiply-adds of direct
  * convolutions (forward, back to the input, back to the weights) per core and second over that
- * peak: above 1 where Winograd's fewer do. */
+ * peak: above 1 where Winograd's fewer do. With several threads every step is followed by one of
+ * another training on a single thread: over_one_thread is the median of the ratios of the two. */
 #include "mcts/random.h"
 #include "storage/clock.h"
 #include "storage/policy.h"
@@ -35,7 +36,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SEED = 5, POSITIONS = 8000, PROBE_EVERY = 8 /* steps */, MADE_UP_LEGAL = 30 };
+enum {
+    SEED = 5,
+    POSITIONS = 8000,
+    PROBE_EVERY = 8, /* steps */
+    MADE_UP_LEGAL = 30,
+    MAX_RATIOS = 4096, /* the first ones */
+};
 
 static void *must(void *memory)
 {
@@ -264,8 +271,51 @@ static void finish(struct bench *bench)
     crew_destroy(bench->crew);
 }
 
-static void print(const struct bench *bench, uint64_t steps, size_t grown)
+static int by_size(const void *a, const void *b)
 {
+    const double x = *(const double *)a;
+    const double y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Steps in turn, of a training on several threads and of one on a single thread (NULL: none). */
+struct trial {
+    struct bench *bench, *single;
+    uint64_t steps;
+    double ratios[MAX_RATIOS];
+};
+
+static void trial_step(struct trial *trial)
+{
+    struct bench *both[] = {trial->bench, trial->single};
+    double walls[2] = {0.0};
+
+    for (size_t i = 0; i < 2 && both[i] != NULL; i++) {
+        walls[i] = both[i]->wall;
+        one_step(both[i], trial->steps + 1);
+        walls[i] = both[i]->wall - walls[i];
+    }
+    if (trial->steps < MAX_RATIOS) {
+        trial->ratios[trial->steps] = walls[1] / walls[0];
+    }
+    trial->steps++;
+}
+
+/* 1 where there was nothing to compare with. */
+static double over_one_thread(struct trial *trial)
+{
+    const size_t n = trial->steps < MAX_RATIOS ? (size_t)trial->steps : MAX_RATIOS;
+    if (trial->single == NULL) {
+        return 1.0;
+    }
+    qsort(trial->ratios, n, sizeof(trial->ratios[0]), by_size);
+    return trial->ratios[n / 2];
+}
+
+static void print(struct trial *trial, size_t grown)
+{
+    const struct bench *bench = trial->bench;
+    const uint64_t steps = trial->steps;
     const double samples = (double)steps * bench->params.batch;
     const double own = bench->gradient_time + bench->optimizer_time;
     const double scale = (double)steps / bench->probes; /* from probes to all steps */
@@ -275,14 +325,23 @@ static void print(const struct bench *bench, uint64_t steps, size_t grown)
     printf("{\"bench\": \"training\", \"game\": \"%s\", \"net\": \"%ux%u\", \"batch\": %u, "
            "\"threads\": %u, "
            "\"kernel\": \"%s\", \"samples_per_s\": %.0f, \"samples_per_core_s\": %.0f, "
+           "\"over_one_thread\": %.2f, "
            "\"peak_gmac_per_s\": %.1f, \"direct_share\": %.2f, \"forward_share\": %.3f, "
            "\"backward_share\": %.3f, \"optimizer_share\": %.3f, \"fill_share\": %.3f, "
            "\"wait_ms_per_step\": %.3f, \"heap_growth_bytes\": %zu}\n",
            bench->name, bench->arch.blocks, bench->arch.filters, bench->params.batch,
            bench->params.threads, lanes_choose()->name, samples / bench->wall, samples / bench->cpu,
-           peak / 1e9, macs / peak, bench->probe_forward * scale / own,
+           over_one_thread(trial), peak / 1e9, macs / peak, bench->probe_forward * scale / own,
            (bench->gradient_time - bench->probe_forward * scale) / own, bench->optimizer_time / own,
            bench->probe_fill * scale / own, 1e3 * bench->wait / (double)steps, grown);
+}
+
+/* A training that has done its first step. */
+static void prepare_warm(struct bench *bench)
+{
+    prepare(bench);
+    one_step(bench, 0); /* pages and caches */
+    bench->wait = bench->gradient_time = bench->optimizer_time = bench->wall = bench->cpu = 0.0;
 }
 
 static uint32_t number(const char *text)
@@ -310,7 +369,6 @@ int main(int argc, char **argv)
 {
     struct bench bench = {.params = train_params_default};
     double seconds = 5.0;
-    uint64_t steps = 0;
 
     bench.arch = (struct net_arch){.blocks = argc > 4 ? number(argv[2]) : 4,
                                    .filters = argc > 4 ? number(argv[3]) : 32,
@@ -329,18 +387,28 @@ int main(int argc, char **argv)
                         "[SECONDS]]]]\n");
         return EXIT_FAILURE;
     }
-    prepare(&bench);
-    one_step(&bench, 0); /* pages and caches */
-    bench.wait = bench.gradient_time = bench.optimizer_time = bench.wall = bench.cpu = 0.0;
+    struct bench single = bench;
+    struct trial *trial = must(calloc(1, sizeof(*trial)));
+    prepare_warm(&bench);
+    trial->bench = &bench;
+    if (bench.params.threads > 1) {
+        single.params.threads = 1;
+        prepare_warm(&single);
+        trial->single = &single;
+    }
     const size_t heap = heap_bytes();
     const double began = clock_seconds(CLOCK_MONOTONIC);
     do {
-        one_step(&bench, steps + 1);
-        if (steps++ % PROBE_EVERY == 0) {
-            probe(&bench, steps);
+        trial_step(trial);
+        if ((trial->steps - 1) % PROBE_EVERY == 0) {
+            probe(&bench, trial->steps);
         }
     } while (clock_seconds(CLOCK_MONOTONIC) - began < seconds);
-    print(&bench, steps, heap_bytes() - heap);
+    print(trial, heap_bytes() - heap);
     finish(&bench);
+    if (trial->single != NULL) {
+        finish(&single);
+    }
+    free(trial);
     return EXIT_SUCCESS;
 }

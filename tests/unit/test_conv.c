@@ -27,17 +27,21 @@ static double tolerance(struct board board)
     return board.height == 6 && board.width == 7 ? 4e-4 : 4e-5;
 }
 
+/* What stands before the layer and behind it: nothing; batch norm and relu; and, behind it, squeeze-excitation. */
+enum company { PLAIN, NORM, GATED };
+
 /* A layer and all that goes through it. */
 struct conv {
     struct board board;
     struct conv_shape shape;
     uint32_t n;
-    bool norm; /* batch norm and relu before it, and behind it */
+    bool norm, gated;
     size_t cells, n_weights, n_x, n_y;
     struct crew *crew;
     struct conv_work *work;
     float *w, *bias, *x, *y, *means, *squares, *scale, *shift;      /* there */
     float *g, *a, *b, *c, *out_scale, *out_shift, *dw, *dbias, *dx; /* back */
+    float *gate, *dpool;                                            /* where norm */
     float *pivot, *sums, *products;
 };
 
@@ -67,25 +71,14 @@ static float *noise_by_position(uint32_t channels, uint32_t n, size_t cells, uin
     return buffer;
 }
 
-/* The same for numbers that a position has one of. */
-static float *noise_of_positions(uint32_t channels, uint32_t n, uint64_t from)
-{
-    float *buffer = activation_create(channels, n, 1);
-    ck_assert_ptr_nonnull(buffer);
-    for (size_t k = 0; k < channels; k++) {
-        for (uint32_t i = 0; i < n; i++) {
-            buffer[k * lanes_size(n, 1) + i] =
-                (float)random_normal(SEED, 2, RANDOM_TEST, from + k * n + i);
-        }
-    }
-    return buffer;
-}
-
 static struct conv begin(const struct lanes_kernel *kernel, struct board board,
-                         struct conv_shape shape, uint32_t n, uint32_t threads, bool norm)
+                         struct conv_shape shape, uint32_t n, uint32_t threads,
+                         enum company company)
 {
     const size_t cells = (size_t)board.height * board.width;
-    struct conv c = {.board = board, .shape = shape, .n = n, .norm = norm, .cells = cells};
+    struct conv c = {.board = board, .shape = shape, .n = n, .cells = cells};
+    c.norm = company != PLAIN;
+    c.gated = company == GATED;
     c.n_weights = (size_t)shape.in * shape.out * shape.kernel * shape.kernel;
     c.n_x = shape.in * lanes_size(n, cells);
     c.n_y = shape.out * lanes_size(n, cells);
@@ -102,9 +95,11 @@ static struct conv begin(const struct lanes_kernel *kernel, struct board board,
     c.scale = noise(shape.in, 300);
     c.shift = noise(shape.in, 400);
     c.g = noise_by_position(shape.out, n, cells, 500000);
-    c.a = noise_of_positions(shape.out, n, 600000);
-    c.b = noise_of_positions(shape.out, n, 610000);
-    c.c = noise_of_positions(shape.out, n, 620000);
+    c.a = noise(shape.out, 600000);
+    c.b = noise(shape.out, 610000);
+    c.c = noise(shape.out, 620000);
+    c.gate = noise(shape.out * lanes_size(n, 1), 630000);
+    c.dpool = noise(shape.out * lanes_size(n, 1), 640000);
     c.out_scale = noise(shape.out, 500);
     c.out_shift = noise(shape.out, 600);
     c.dw = buffer_create(c.n_weights);
@@ -120,10 +115,10 @@ static struct conv begin(const struct lanes_kernel *kernel, struct board board,
 
 static void end(struct conv *c)
 {
-    float *const owned[] = {c->w,       c->bias,  c->x,         c->y,         c->means,
-                            c->squares, c->scale, c->shift,     c->g,         c->a,
-                            c->b,       c->c,     c->out_scale, c->out_shift, c->dw,
-                            c->dbias,   c->dx,    c->pivot,     c->sums,      c->products};
+    float *const owned[] = {c->w,         c->bias,      c->x,    c->y,     c->means, c->squares,
+                            c->scale,     c->shift,     c->g,    c->a,     c->b,     c->c,
+                            c->out_scale, c->out_shift, c->dw,   c->dbias, c->dx,    c->pivot,
+                            c->sums,      c->products,  c->gate, c->dpool};
     for (size_t i = 0; i < sizeof(owned) / sizeof(owned[0]); i++) {
         buffer_destroy(owned[i]);
     }
@@ -146,12 +141,21 @@ static void backward(struct conv *c, bool add)
     struct conv_gradient gradient = {.g = c->g};
     struct conv_sink sink = {.dx = c->dx, .add = add};
     if (c->norm) {
-        gradient = (struct conv_gradient){c->g, c->y, c->a, c->b, c->c, c->out_scale, c->out_shift};
+        gradient = (struct conv_gradient){.g = c->g,
+                                          .y = c->y,
+                                          .a = c->a,
+                                          .b = c->b,
+                                          .c = c->c,
+                                          .gate = c->gated ? c->gate : NULL,
+                                          .dpool = c->gated ? c->dpool : NULL,
+                                          .scale = c->out_scale,
+                                          .shift = c->out_shift};
         sink = (struct conv_sink){c->dx,    add,      c->x,    c->scale,
                                   c->shift, c->pivot, c->sums, c->products};
     }
     conv_backward(c->work, &c->shape, c->w, &input, &gradient, c->n, c->dw,
                   c->norm ? NULL : c->dbias, &sink);
+    crew_finish(c->crew);
 }
 
 /* ---- the definition ---- */
@@ -181,8 +185,10 @@ static double gradient_at(const struct conv *c, size_t channel, uint32_t i, size
         return g;
     }
     const bool through = (double)c->out_scale[channel] * y + (double)c->out_shift[channel] > 0.0;
-    return (through ? (double)c->a[position] * g : 0.0) + (double)c->b[position] * y +
-           (double)c->c[position];
+    const double gate = c->gated ? (double)c->gate[position] : 1.0;
+    const double pool = c->gated ? (double)c->dpool[position] / (double)c->cells : 0.0;
+    return (double)c->a[channel] * ((through ? gate * g : 0.0) + pool) + (double)c->b[channel] * y +
+           (double)c->c[channel];
 }
 
 /* The cell that tap k of the kernel sees from `cell`; -1: off the board. */
@@ -246,7 +252,9 @@ static void describe(const struct conv *c, const char *kernel, const char *what,
 {
     snprintf(ret, 160, "%s: %s of %ux%u, %u to %u, kernel %u, n %u, %s", kernel, what,
              c->board.height, c->board.width, c->shape.in, c->shape.out, c->shape.kernel, c->n,
-             c->norm ? "norm" : "plain");
+             c->gated  ? "norm and gates"
+             : c->norm ? "norm"
+                       : "plain");
 }
 
 /* Numbers of the batch's positions: everywhere where wanted is not 0 (beyond them it is). */
@@ -360,7 +368,7 @@ static void check_backward(struct conv *c, const char *kernel)
 }
 
 static void check_conv(struct board board, struct conv_shape shape, uint32_t n, uint32_t threads,
-                       bool norm)
+                       enum company company)
 {
     const struct lanes_kernel *kernel;
     for (uint32_t k = 0; (kernel = lanes_nth(k)) != NULL; k++) {
@@ -368,7 +376,7 @@ static void check_conv(struct board board, struct conv_shape shape, uint32_t n, 
         if (!kernel->can_run()) {
             continue;
         }
-        struct conv c = begin(kernel, board, shape, n, threads, norm);
+        struct conv c = begin(kernel, board, shape, n, threads, company);
         describe(&c, kernel->name, "output", what);
         forward(&c);
         struct reference ref = define(&c, false);
@@ -387,28 +395,28 @@ enum { N_BOARDS = sizeof boards / sizeof boards[0] };
 START_TEST(convolution_and_gradient_are_their_definitions_on_every_board)
 {
     const struct board board = boards[_i];
-    check_conv(board, (struct conv_shape){2, 3, 3}, 3, 1, false);
-    check_conv(board, (struct conv_shape){5, 1, 3}, 16, 4, true); /* more workers than work */
-    check_conv(board, (struct conv_shape){1, 6, 3}, 17, 2, true);
-    check_conv(board, (struct conv_shape){18, 13, 3}, 3, 3, true);
-    check_conv(board, (struct conv_shape){4, 2, 1}, 19, 1, false);
-    check_conv(board, (struct conv_shape){7, 5, 1}, 40, 2, false);
-    check_conv(board, (struct conv_shape){3, 1, 1}, 2, 1, false);
+    check_conv(board, (struct conv_shape){2, 3, 3}, 3, 1, PLAIN);
+    check_conv(board, (struct conv_shape){5, 1, 3}, 16, 4, NORM); /* more workers than work */
+    check_conv(board, (struct conv_shape){1, 6, 3}, 17, 2, NORM);
+    check_conv(board, (struct conv_shape){18, 13, 3}, 3, 3, GATED);
+    check_conv(board, (struct conv_shape){4, 2, 1}, 19, 1, PLAIN);
+    check_conv(board, (struct conv_shape){7, 5, 1}, 40, 2, PLAIN);
+    check_conv(board, (struct conv_shape){3, 1, 1}, 2, 1, PLAIN);
 }
 END_TEST
 
 START_TEST(long_batches_go_in_several_chunks_and_the_last_may_be_short)
 {
-    check_conv(boards[0], (struct conv_shape){3, 4, 3}, 270, 2, true);
-    check_conv(boards[1], (struct conv_shape){4, 3, 3}, 90, 1, true);
-    check_conv(boards[3], (struct conv_shape){2, 5, 3}, 260, 3, true);
+    check_conv(boards[0], (struct conv_shape){3, 4, 3}, 270, 2, NORM);
+    check_conv(boards[1], (struct conv_shape){4, 3, 3}, 90, 1, GATED);
+    check_conv(boards[3], (struct conv_shape){2, 5, 3}, 260, 3, NORM);
 }
 END_TEST
 
 START_TEST(many_filters_in_all_the_kernels_row_counts)
 {
-    check_conv(boards[0], (struct conv_shape){32, 32, 3}, 16, 1, true);
-    check_conv(boards[1], (struct conv_shape){33, 47, 3}, 16, 1, true);
+    check_conv(boards[0], (struct conv_shape){32, 32, 3}, 16, 1, NORM);
+    check_conv(boards[1], (struct conv_shape){33, 47, 3}, 16, 1, NORM);
 }
 END_TEST
 
@@ -448,7 +456,7 @@ START_TEST(gradient_is_that_of_finite_differences)
     static const struct conv_shape shapes[] = {{2, 3, 3}, {3, 1, 3}, {4, 2, 1}};
     for (size_t b = 0; b < 4; b++) {
         for (size_t s = 0; s < 3; s++) {
-            struct conv c = begin(lanes_choose(), boards[b], shapes[s], 4, 1 + (uint32_t)s, false);
+            struct conv c = begin(lanes_choose(), boards[b], shapes[s], 4, 1 + (uint32_t)s, PLAIN);
             backward(&c, false);
             check_variable(&c, "weight", c.w, c.n_weights, c.dw);
             if (shapes[s].kernel == 3) {
@@ -465,8 +473,8 @@ START_TEST(a_number_of_threads_always_gives_the_same_bits)
 {
     for (size_t k = 0; k < 2; k++) {
         const struct conv_shape shape = {9, 10, 3};
-        struct conv one = begin(lanes_choose(), boards[k], shape, 100, 3, true);
-        struct conv again = begin(lanes_choose(), boards[k], shape, 100, 3, true);
+        struct conv one = begin(lanes_choose(), boards[k], shape, 100, 3, GATED);
+        struct conv again = begin(lanes_choose(), boards[k], shape, 100, 3, GATED);
         forward(&one);
         forward(&again);
         backward(&one, false);

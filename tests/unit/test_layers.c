@@ -119,8 +119,8 @@ static void ending_forward(void *context)
         e->kernel->moments(e->x + channel * CELLS * LANES, CELLS, e->means + channel * LANES,
                            e->squares + channel * LANES);
     }
-    batchnorm_statistics(e->crew, e->means, e->squares, CHANNELS, count, e->mean, e->var);
-    batchnorm_scale(&bn, e->scale, e->shift);
+    batchnorm_statistics(e->crew, &bn, e->means, e->squares, count, e->mean, e->var, e->scale,
+                         e->shift);
     squeeze_forward(e->crew, e->kernel, &e->shape, &weights, &input, e->skip, &e->state,
                     e->layer.y);
 }
@@ -216,30 +216,32 @@ static void check_ending_gradient(struct ending *e)
     float *dx = buffer_create(n_x);
     float *d[4] = {buffer_create(n_w1), buffer_create(SQUEEZE), buffer_create(n_w2),
                    buffer_create(n_b2)};
-    float *factors[3] = {buffer_create(BY_POSITION), buffer_create(BY_POSITION),
-                         buffer_create(BY_POSITION)};
+    float a[CHANNELS];
+    float b[CHANNELS];
+    float c[CHANNELS];
     float dgamma[CHANNELS];
     float dbeta[CHANNELS];
     const struct squeeze_weights weights = weights_of(e);
     const struct squeeze_gradients gradients = {d[0], d[1], d[2], d[3]};
     const struct squeeze_input input = input_of(e);
     const struct batchnorm bn = norm_of(e);
-    struct batchnorm_gate gate;
 
     e->layer.forward(e);
     squeeze_backward(e->crew, e->kernel, &e->shape, &weights, &input, e->layer.y, &e->state, dskip,
-                     &gradients, &gate);
-    batchnorm_backward(e->crew, &bn, e->state.sums, e->state.products,
-                       gate.gate == NULL ? NULL : &gate, count, dgamma, dbeta, factors[0],
-                       factors[1], factors[2]);
-    for (size_t c = 0; c < CHANNELS; c++) {
-        const size_t at = c * CELLS * LANES;
-        const struct lanes_gradient gradient = {.g = dskip + at,
-                                                .x = e->x + at,
-                                                .a = factors[0] + c * LANES,
-                                                .b = factors[1] + c * LANES,
-                                                .c = factors[2] + c * LANES};
-        e->kernel->gradient(&gradient, CELLS, dx + at);
+                     &gradients);
+    batchnorm_backward(e->crew, &bn, e->state.sums, e->state.products, count, dgamma, dbeta, a, b,
+                       c);
+    crew_finish(e->crew);
+    for (size_t k = 0; k < n_x;
+         k++) { /* of what is beyond the batch, dskip is 0 and the rest is left out */
+        const size_t channel = k / LANES / CELLS;
+        const size_t position = channel * LANES + k % LANES;
+        const bool gated = e->shape.squeeze > 0;
+        const float gate = gated ? e->state.gates[position] : 1.0F;
+        const float pool = gated ? e->state.dpool[position] / CELLS : 0.0F;
+        dx[k] = k % LANES < N
+                    ? a[channel] * (gate * dskip[k] + pool) + b[channel] * e->x[k] + c[channel]
+                    : 0.0F;
     }
     check_variable(&e->layer, "x", e->x, n_x, dx);
     check_variable(&e->layer, "gamma", e->gamma, CHANNELS, dgamma);
@@ -253,7 +255,7 @@ static void check_ending_gradient(struct ending *e)
         check_variable(&e->layer, "w2", e->w2, n_w2, d[2]);
         check_variable(&e->layer, "b2", e->b2, n_b2, d[3]);
     }
-    float *const owned[] = {dskip, dx, d[0], d[1], d[2], d[3], factors[0], factors[1], factors[2]};
+    float *const owned[] = {dskip, dx, d[0], d[1], d[2], d[3]};
     for (size_t i = 0; i < sizeof(owned) / sizeof(owned[0]); i++) {
         buffer_destroy(owned[i]);
     }
