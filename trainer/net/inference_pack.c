@@ -84,6 +84,7 @@ static void place_input(struct inference *inf, struct arena *arena)
         .weight = inf->input_weight,
         .constant = inf->input_constant,
         .shift = inf->input_shift,
+        .columns = take_bytes(arena, inf->cells * sizeof(uint32_t)),
         .constants = take_bytes(arena, arch->n_planes * sizeof(struct kernel_hit)),
         .found = take_bytes(arena, hits * sizeof(struct kernel_hit)),
         .hits = take_bytes(arena, hits * sizeof(struct kernel_hit)),
@@ -232,6 +233,9 @@ static void pack_input(struct inference *inf, const struct net *net, uint32_t we
 {
     const float *weight = net_layout_data(net, weight_index);
     size_t f = (size_t)inf->channel_blocks * inf->kernel->lanes;
+    for (uint32_t cell = 0; cell < inf->cells; cell++) {
+        inf->input.columns[cell] = cell % net->arch.width * (uint32_t)f;
+    }
     for (uint32_t o = 0; o < net->arch.filters; o++) {
         double scale = bn_scale(net, bn, o);
         inf->input_shift[o] = (float)bn_shift(net, bn, o);

@@ -63,12 +63,14 @@ struct kernel_tile {
  * that is not; a plane that holds one value everywhere adds constant[planes][16][vectors][L], by which
  * neighbours the cell has: 1 above, 2 below, 4 left, 8 right. The rest is room to work in. */
 struct kernel_hit {
-    uint32_t plane;
+    uint32_t
+        at; /* of its weights: of a cell's, what comes before the tap that the cell's own column is */
     float value;
 };
 struct kernel_input {
     uint32_t planes, height, width, vectors;
     const float *weight, *constant, *shift;
+    uint32_t *columns;               /* [cells]: where the weights of a cell's column begin */
     struct kernel_hit *constants;    /* [planes] */
     struct kernel_hit *found, *hits; /* [planes * cells] */
     uint32_t *found_cell;            /* [planes * cells] */

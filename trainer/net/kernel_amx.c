@@ -12,10 +12,11 @@
 #define KERNEL_ROWS_1 16
 #define KERNEL_ROWS_2 12
 
-#define VECTOR_MAX    _mm512_max_ps
-#define KERNEL_JOIN   join
-#define KERNEL_POINTS product_tiles
-#define KERNEL_STEPS  TILE_PAIRS
+#define VECTOR_MAX        _mm512_max_ps
+#define VECTOR_NONZERO(x) _mm512_test_epi32_mask((__m512i)(x), (__m512i)(x))
+#define KERNEL_JOIN       join
+#define KERNEL_POINTS     product_tiles
+#define KERNEL_STEPS      TILE_PAIRS
 #define KERNEL_CELLS
 
 #include <cpuid.h>

@@ -9,7 +9,8 @@
 #define KERNEL_ROWS_2    6
 #define KERNEL_ROWS_3    4
 
-#define VECTOR_MAX _mm256_max_ps
+#define VECTOR_MAX        _mm256_max_ps
+#define VECTOR_NONZERO(x) ((uint32_t)_mm256_movemask_ps((__m256)((ivec)(x) != 0)))
 
 #include <immintrin.h>
 #include <stdbool.h>

@@ -11,7 +11,8 @@
 #define KERNEL_ROWS_3 8
 #define KERNEL_ROWS_4 6
 
-#define VECTOR_MAX _mm512_max_ps
+#define VECTOR_MAX        _mm512_max_ps
+#define VECTOR_NONZERO(x) _mm512_test_epi32_mask((__m512i)(x), (__m512i)(x))
 
 #include <immintrin.h>
 #include <stdbool.h>

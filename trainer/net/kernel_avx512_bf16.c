@@ -12,9 +12,10 @@
 #define KERNEL_ROWS_3 8
 #define KERNEL_ROWS_4 6
 
-#define VECTOR_MAX   _mm512_max_ps
-#define KERNEL_JOIN  join
-#define KERNEL_PAIRS multiply_pairs
+#define VECTOR_MAX        _mm512_max_ps
+#define VECTOR_NONZERO(x) _mm512_test_epi32_mask((__m512i)(x), (__m512i)(x))
+#define KERNEL_JOIN       join
+#define KERNEL_PAIRS      multiply_pairs
 
 #include <immintrin.h>
 #include <stdbool.h>

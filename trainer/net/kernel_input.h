@@ -14,38 +14,59 @@ static bool one_value(const float *plane, uint32_t cells)
     return differing == 0;
 }
 
+/* The hits of one plane behind the n found before; returns how many there are now. */
+static uint32_t find_in_plane(const struct kernel_input *in, const float *plane, uint32_t at,
+                              uint32_t n)
+{
+    const float_bits *bits = (const float_bits *)plane;
+    uint32_t cells = in->height * in->width;
+    uint32_t cell = 0;
+    for (; cell + LANES <= cells; cell += LANES) {
+        for (uint32_t left = nonzero(load_unaligned(plane + cell)); left != 0; left &= left - 1) {
+            uint32_t found = cell + (uint32_t)__builtin_ctz(left);
+            in->found[n] = (struct kernel_hit){at, plane[found]};
+            in->found_cell[n++] = found;
+        }
+    }
+    for (; cell < cells; cell++) {
+        if (bits[cell] != 0) {
+            in->found[n] = (struct kernel_hit){at, plane[cell]};
+            in->found_cell[n++] = cell;
+        }
+    }
+    return n;
+}
+
 /* The cells of the planes that are neither empty nor of one value: hits[first[cell]] up to hits[first[cell + 1]], in
  * the planes' order. And the planes of one value: returns how many. */
 static uint32_t find_hits(const struct kernel_input *in, const float *planes)
 {
     uint32_t cells = in->height * in->width;
+    uint32_t stride = in->vectors * LANES;
     uint32_t n = 0;
     uint32_t n_constant = 0;
+    for (uint32_t plane = 0; plane < in->planes; plane++, planes += cells) {
+        uint32_t now = find_in_plane(in, planes, plane * 9 * stride, n);
+        if (now == n + cells && one_value(planes, cells)) {
+            in->constants[n_constant++] = (struct kernel_hit){plane * 16 * stride, planes[0]};
+        } else {
+            n = now;
+        }
+    }
     for (uint32_t cell = 0; cell <= cells; cell++) {
         in->first[cell] = 0;
     }
-    for (uint32_t plane = 0; plane < in->planes; plane++, planes += cells) {
-        if (one_value(planes, cells)) {
-            if (planes[0] != 0.0F) {
-                in->constants[n_constant++] = (struct kernel_hit){plane, planes[0]};
-            }
-            continue;
-        }
-        const float_bits *bits = (const float_bits *)planes;
-        for (uint32_t cell = 0; cell < cells; cell++) {
-            if (bits[cell] != 0) {
-                in->found[n] = (struct kernel_hit){plane, planes[cell]};
-                in->found_cell[n++] = cell;
-                in->first[cell + 1]++;
-            }
-        }
+    for (uint32_t i = 0; i < n; i++) {
+        in->first[in->found_cell[i] + 1]++;
     }
     for (uint32_t cell = 0; cell < cells; cell++) {
         in->first[cell + 1] += in->first[cell];
     }
     for (uint32_t i = 0; i < n;
          i++) { /* each cell's begin moves to its end, which is the next one's begin */
-        in->hits[in->first[in->found_cell[i]]++] = in->found[i];
+        uint32_t cell = in->found_cell[i];
+        in->hits[in->first[cell]++] =
+            (struct kernel_hit){in->found[i].at + in->columns[cell], in->found[i].value};
     }
     for (uint32_t cell = cells; cell > 0; cell--) {
         in->first[cell] = in->first[cell - 1];
@@ -72,22 +93,26 @@ INLINE void input_cell(const struct kernel_input *in, uint32_t n_constant, int r
     }
     for (uint32_t i = 0; i < n_constant; i++) {
         const struct kernel_hit *hit = &in->constants[i];
-        const float *w = in->constant + ((size_t)hit->plane * 16 + neighbours) * stride + skipped;
+        const float *w = in->constant + hit->at + neighbours * stride + skipped;
         UNROLL for (int k = 0; k < vectors; k++)
         {
             sums[k] += hit->value * load(w + (size_t)k * LANES);
         }
     }
-    for (int tap = 0; tap < 9; tap++) {
-        int y = row + tap / 3 - 1;
-        int z = column + tap % 3 - 1;
-        if (y < 0 || y >= height || z < 0 || z >= width) {
+    int left = column > 0 ? column - 1 : 0;
+    int right = column + 1 < width ? column + 1 : column;
+    for (int tap = 0; tap < 3;
+         tap++) { /* three cells' hits follow one another, and so do their taps */
+        int y = row + tap - 1;
+        if (y < 0 || y >= height) {
             continue;
         }
-        const uint32_t *range = &in->first[y * width + z];
-        for (uint32_t i = range[0]; i < range[1]; i++) {
+        const uint32_t *first = in->first + (ptrdiff_t)y * width;
+        ptrdiff_t to_tap =
+            (ptrdiff_t)(tap * 3 + 1 - column) * (ptrdiff_t)stride + (ptrdiff_t)skipped;
+        for (uint32_t i = first[left]; i < first[right + 1]; i++) {
             const struct kernel_hit *hit = &in->hits[i];
-            const float *w = in->weight + ((size_t)hit->plane * 9 + (size_t)tap) * stride + skipped;
+            const float *w = in->weight + (ptrdiff_t)hit->at + to_tap;
             UNROLL for (int k = 0; k < vectors; k++)
             {
                 sums[k] += hit->value * load(w + (size_t)k * LANES);
