@@ -124,7 +124,7 @@ struct job {
     uint32_t n;
     size_t blocks;          /* of the batch */
     struct strides in, out; /* of points with so many channels */
-    size_t u_row, u_point;  /* of u, turned or not */
+    size_t u_point;         /* of u, turned or not */
     size_t du_row, du_point;
     float *dweight;
 };
@@ -166,25 +166,26 @@ static void share_blocks(const struct job *job, uint32_t worker, uint32_t n_work
     *ret_end = *ret_end * chunk < job->blocks ? *ret_end * chunk : job->blocks;
 }
 
-/* Points of the weights: u[point][row][lane], rows being out and lanes in, or turned. */
-static void weight_points(const struct job *job, bool turned, size_t first, size_t end)
+/* Points of the weights as factors of products with so many rows: the outputs over the inputs, or turned. */
+static void weight_points(const struct job *job, bool turned, size_t first_k, size_t end_k)
 {
     const struct conv_work *work = job->work;
     const struct lanes_tile *tile = &work->kernel->tiles[work->winograd.shape];
     const size_t in = job->shape.in;
-    const size_t n_lanes = turned ? job->shape.out : in;
+    const size_t n_rows = turned ? in : job->shape.out;
+    const size_t n_k = turned ? job->shape.out : in;
     float filters[FILTER_TAPS][LANES] __attribute__((aligned(64))) = {{0}};
 
-    for (size_t row = first; row < end; row++) {
-        for (size_t lane = 0; lane < n_lanes; lane += LANES) {
-            const size_t count = n_lanes - lane < LANES ? n_lanes - lane : LANES;
+    for (size_t row = 0; row < n_rows; row += LANES) {
+        const size_t count = n_rows - row < LANES ? n_rows - row : LANES;
+        for (size_t k = first_k; k < end_k; k++) {
             for (size_t i = 0; i < count; i++) {
-                const size_t filter = turned ? (lane + i) * in + row : row * in + lane + i;
-                for (size_t k = 0; k < FILTER_TAPS; k++) {
-                    filters[k][i] = job->weight[filter * FILTER_TAPS + k];
+                const size_t filter = turned ? k * in + row + i : (row + i) * in + k;
+                for (size_t tap = 0; tap < FILTER_TAPS; tap++) {
+                    filters[tap][i] = job->weight[filter * FILTER_TAPS + tap];
                 }
             }
-            tile->filters(&work->winograd, filters[0], work->u + row * job->u_row + lane,
+            tile->filters(&work->winograd, filters[0], work->u + lanes_factor_at(n_k, row, k),
                           job->u_point);
         }
     }
@@ -236,7 +237,7 @@ static void weights_task(void *context, uint32_t worker, uint32_t n_workers)
     size_t first;
     size_t end;
 
-    crew_share(job->shape.out, worker, n_workers, &first, &end);
+    crew_share(job->shape.in, worker, n_workers, &first, &end);
     weight_points(job, false, first, end);
 }
 
@@ -254,7 +255,7 @@ static void forward_chunk(const struct job *job, size_t first, size_t count, flo
         }
     }
     for (size_t p = 0; p < work->winograd.points; p++) {
-        work->kernel->product(work->u + p * job->u_point, job->u_row, job->shape.out, job->shape.in,
+        work->kernel->product(work->u + p * job->u_point, job->shape.out, job->shape.in,
                               v + p * job->in.point, job->in.column, LANES,
                               (uint32_t)(count * tiles), m + p * job->out.point, job->out.column,
                               LANES, false);
@@ -284,7 +285,21 @@ static void forward_task(void *context, uint32_t worker, uint32_t n_workers)
     }
 }
 
-/* 1x1: the activations of a block themselves are the points; a column is a cell. */
+/* 1x1: the weights are few, and no points. */
+static void place_weights1(const struct job *job, bool turned)
+{
+    const size_t out = job->shape.out;
+    const size_t in = job->shape.in;
+
+    for (size_t f = 0; f < out; f++) {
+        for (size_t c = 0; c < in; c++) {
+            job->work->u[turned ? lanes_factor_at(out, c, f) : lanes_factor_at(in, f, c)] =
+                job->weight[f * in + c];
+        }
+    }
+}
+
+/* The activations of a block themselves are the points; a column is a cell. */
 static void forward1_task(void *context, uint32_t worker, uint32_t n_workers)
 {
     const struct job *job = context;
@@ -297,7 +312,7 @@ static void forward1_task(void *context, uint32_t worker, uint32_t n_workers)
     crew_share(job->blocks, worker, n_workers, &first, &end);
     for (size_t block = first; block < end; block++) {
         float *y = output->y + block_at(job, job->shape.out, 0, block);
-        work->kernel->product(job->weight, job->shape.in, job->shape.out, job->shape.in,
+        work->kernel->product(work->u, job->shape.out, job->shape.in,
                               job->input->x + block_at(job, job->shape.in, 0, block), LANES,
                               channel, work->cells, y, LANES, channel, false);
         for (size_t f = 0; f < job->shape.out; f++) {
@@ -317,9 +332,9 @@ void conv_forward(struct conv_work *work, const struct conv_shape *shape, const 
     job.bias = bias;
     job.input = input;
     job.output = output;
-    job.u_row = round_up(shape->in, LANES);
-    job.u_point = job.u_row * shape->out;
+    job.u_point = lanes_factors(shape->in, shape->out);
     if (shape->kernel == 1) {
+        place_weights1(&job, false);
         crew_run(work->crew, forward1_task, &job);
     } else {
         crew_run_beside(work->crew, weights_task, &job);
@@ -383,7 +398,7 @@ static void turned_weights_task(void *context, uint32_t worker, uint32_t n_worke
     size_t first;
     size_t end;
 
-    crew_share(job->shape.in, worker, n_workers, &first, &end);
+    crew_share(job->shape.out, worker, n_workers, &first, &end);
     weight_points(job, true, first, end);
 }
 
@@ -436,9 +451,8 @@ static void backward_products(const struct job *job, uint32_t columns, bool add,
                                 job->shape.in, columns, at->du + p * job->du_point, job->du_row,
                                 add);
         if (job->sink != NULL) {
-            work->kernel->product(work->u + p * job->u_point, job->u_row, job->shape.in,
-                                  job->shape.out, m, job->out.column, LANES, columns, v,
-                                  job->in.column, LANES, false);
+            work->kernel->product(work->u + p * job->u_point, job->shape.in, job->shape.out, m,
+                                  job->out.column, LANES, columns, v, job->in.column, LANES, false);
         }
     }
 }
@@ -544,9 +558,8 @@ static void backward1_task(void *context, uint32_t worker, uint32_t n_workers)
                           channel, job->shape.in, work->cells, bench.du, job->du_row,
                           block > first);
         if (job->sink != NULL) {
-            kernel->product(work->u, job->shape.out, job->shape.in, job->shape.out, bench.m, LANES,
-                            channel, work->cells, job->sink->dx + at, LANES, channel,
-                            job->sink->add);
+            kernel->product(work->u, job->shape.in, job->shape.out, bench.m, LANES, channel,
+                            work->cells, job->sink->dx + at, LANES, channel, job->sink->add);
         }
     }
 }
@@ -557,11 +570,7 @@ static void backward1(struct job *job)
     const size_t out = job->shape.out;
     const size_t in = job->shape.in;
 
-    for (size_t f = 0; f < out; f++) {
-        for (size_t c = 0; c < in; c++) {
-            work->u[c * out + f] = job->weight[f * in + c];
-        }
-    }
+    place_weights1(job, true);
     crew_run(work->crew, backward1_task, job);
     add_sums(job, 1, 0, out);
     for (size_t f = 0; f < out; f++) {
@@ -604,8 +613,7 @@ void conv_backward(struct conv_work *work, const struct conv_shape *shape, const
     job.gradient = gradient;
     job.sink = sink;
     job.dweight = ret_dweight;
-    job.u_row = round_up(shape->out, LANES);
-    job.u_point = job.u_row * shape->in;
+    job.u_point = lanes_factors(shape->out, shape->in);
     if (shape->kernel == 1) {
         backward1(&job);
     } else {

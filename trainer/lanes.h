@@ -39,6 +39,16 @@ static inline size_t lanes_at(size_t channels, size_t cells, uint32_t i, size_t 
 {
     return ((i / LANES * channels + channel) * cells + cell) * LANES + i % LANES;
 }
+/* The left side of a product, [rows / 16][n_k][16]: what one step over k needs of sixteen rows is a
+ * cache line, and the next step's the next one. */
+static inline size_t lanes_factor_at(size_t n_k, size_t row, size_t k)
+{
+    return (row / LANES * n_k + k) * LANES + row % LANES;
+}
+static inline size_t lanes_factors(size_t n_k, size_t rows) /* floats */
+{
+    return (rows + LANES - 1) / LANES * n_k * LANES;
+}
 /* Floats of one channel of n positions. */
 static inline size_t lanes_size(uint32_t n, size_t cells)
 {
@@ -87,7 +97,7 @@ struct lanes_tile {
                          size_t m_point, size_t m_column);
     void (*points_back)(const struct winograd *w, const float *v, size_t v_point, size_t v_column,
                         const struct lanes_sink *sink);
-    /* The points u[point] = G f G^T of sixteen filters f[9][16], and f = G^T u G back. */
+    /* The points u[point][16] = G f G^T of sixteen filters f[9][16], and f = G^T u G back. */
     void (*filters)(const struct winograd *w, const float *f, float *u, size_t u_point);
     void (*filters_back)(const struct winograd *w, const float *u, size_t u_point, float *f);
 };
@@ -96,11 +106,11 @@ struct lanes_kernel {
     const char *name;
     bool (*can_run)(void);
     struct lanes_tile tiles[WINOGRAD_SHAPES]; /* by winograd.shape */
-    /* m[column][row][16] (+)= sum over k of u[row][k] v[column][k][16]; u's rows are u_row floats
-     * apart. */
-    void (*product)(const float *u, size_t u_row, uint32_t rows, uint32_t n_k, const float *v,
-                    size_t v_column, size_t v_k, uint32_t columns, float *m, size_t m_column,
-                    size_t m_row, bool add);
+    /* m[column][row][16] (+)= sum over k of u[row][k] v[column][k][16]; where u[row][k] stands says
+     * lanes_factor_at(). */
+    void (*product)(const float *u, uint32_t rows, uint32_t n_k, const float *v, size_t v_column,
+                    size_t v_k, uint32_t columns, float *m, size_t m_column, size_t m_row,
+                    bool add);
     /* du[row][k] (+)= sum over columns and lanes of m[column][row][16] v[column][k][16]; du has
      * room for multiples of 32 k's, what stands there does not matter. */
     void (*correlate)(const float *m, size_t m_column, size_t m_row, uint32_t rows, const float *v,

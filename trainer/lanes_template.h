@@ -21,14 +21,23 @@ TILE_FUNCTIONS(any, (int)w->height, (int)w->width, 4, 4)
 
 /* ---- products ---- */
 
+enum {
+    TOGETHER = ROWS % 4 == 0 ? 4 : 2
+}; /* rows whose factors never lie apart: ROWS are a multiple of it, and so are 16 */
+
 /* Some rows by 2 vectors of positions (`pair` apart in v and m) or 1: so many sums in registers. A line a step of
  * `ahead` is fetched meanwhile: the weights of the next product, which follow these. Few positions share the weights
  * of a chunk, so that these come from the third cache, and the processor's own fetching ends with each page. */
-INLINE void product_rows(int rows, int vectors, const float *u, size_t u_row, uint32_t n_k,
+INLINE void product_rows(int rows, int vectors, const float *u, uint32_t row, uint32_t n_k,
                          const float *v, size_t v_pair, size_t v_k, float *m, size_t m_pair,
                          size_t m_row, bool add, const float *ahead)
 {
     vec sums[ROWS][2];
+    const float *factors[(ROWS + TOGETHER - 1) / TOGETHER];
+    UNROLL for (int i = 0; i < (rows + TOGETHER - 1) / TOGETHER; i++)
+    {
+        factors[i] = u + lanes_factor_at(n_k, row + (uint32_t)(i * TOGETHER), 0);
+    }
     UNROLL for (int r = 0; r < rows; r++)
     {
         UNROLL for (int j = 0; j < vectors; j++)
@@ -36,7 +45,7 @@ INLINE void product_rows(int rows, int vectors, const float *u, size_t u_row, ui
             sums[r][j] = add ? load(m + (size_t)r * m_row + (size_t)j * m_pair) : zero();
         }
     }
-    for (uint32_t k = 0; k < n_k; k++) {
+    for (size_t at = 0; at < (size_t)n_k * LANES; at += LANES) {
         vec x[2];
         UNROLL for (int j = 0; j < vectors; j++)
         {
@@ -44,15 +53,14 @@ INLINE void product_rows(int rows, int vectors, const float *u, size_t u_row, ui
         }
         UNROLL for (int r = 0; r < rows; r++)
         {
-            const float factor = u[(size_t)r * u_row + k];
+            const float factor = factors[r / TOGETHER][at + (size_t)(r % TOGETHER)];
             UNROLL for (int j = 0; j < vectors; j++)
             {
                 sums[r][j] += factor * x[j];
             }
         }
         v += v_k;
-        __builtin_prefetch(ahead, 0, 2);
-        ahead += LANES;
+        __builtin_prefetch(ahead + at, 0, 2);
     }
     UNROLL for (int r = 0; r < rows; r++)
     {
@@ -63,17 +71,17 @@ INLINE void product_rows(int rows, int vectors, const float *u, size_t u_row, ui
     }
 }
 
-INLINE void product_vectors(int vectors, const float *u, size_t u_row, uint32_t rows, uint32_t n_k,
+INLINE void product_vectors(int vectors, const float *u, uint32_t rows, uint32_t n_k,
                             const float *v, size_t v_pair, size_t v_k, float *m, size_t m_pair,
                             size_t m_row, bool add)
 {
     uint32_t row = 0;
-    const float *ahead = u + rows * u_row;
-#define ROWS_AT_A_TIME(count)                                                                      \
-    for (; row + (count) <= rows; row += (count)) {                                                \
-        product_rows(count, vectors, u + row * u_row, u_row, n_k, v, v_pair, v_k, m + row * m_row, \
-                     m_pair, m_row, add, ahead);                                                   \
-        ahead += (size_t)n_k * LANES;                                                              \
+    const float *ahead = u + lanes_factors(n_k, rows);
+#define ROWS_AT_A_TIME(count)                                                                     \
+    for (; row + (count) <= rows; row += (count)) {                                               \
+        product_rows(count, vectors, u, row, n_k, v, v_pair, v_k, m + row * m_row, m_pair, m_row, \
+                     add, ahead);                                                                 \
+        ahead += (size_t)n_k * LANES;                                                             \
     }
     ROWS_AT_A_TIME(ROWS)
 #if ROWS > 8
@@ -84,23 +92,22 @@ INLINE void product_vectors(int vectors, const float *u, size_t u_row, uint32_t 
     ROWS_AT_A_TIME(1)
 }
 
-static void product(const float *u, size_t u_row, uint32_t rows, uint32_t n_k, const float *v,
-                    size_t v_column, size_t v_k, uint32_t columns, float *m, size_t m_column,
-                    size_t m_row, bool add)
+static void product(const float *u, uint32_t rows, uint32_t n_k, const float *v, size_t v_column,
+                    size_t v_k, uint32_t columns, float *m, size_t m_column, size_t m_row, bool add)
 {
     for (uint32_t column = 0; column < columns; column++) {
         if (PARTS > 1) {
             for (size_t part = 0; part < PARTS; part += 2) {
-                product_vectors(2, u, u_row, rows, n_k, v + part * VECTOR_LANES, VECTOR_LANES, v_k,
+                product_vectors(2, u, rows, n_k, v + part * VECTOR_LANES, VECTOR_LANES, v_k,
                                 m + part * VECTOR_LANES, VECTOR_LANES, m_row, add);
             }
         } else if (column + 1 < columns) {
-            product_vectors(2, u, u_row, rows, n_k, v, v_column, v_k, m, m_column, m_row, add);
+            product_vectors(2, u, rows, n_k, v, v_column, v_k, m, m_column, m_row, add);
             column++;
             v += v_column;
             m += m_column;
         } else {
-            product_vectors(1, u, u_row, rows, n_k, v, v_column, v_k, m, m_column, m_row, add);
+            product_vectors(1, u, rows, n_k, v, v_column, v_k, m, m_column, m_row, add);
         }
         v += v_column;
         m += m_column;
