@@ -21,6 +21,7 @@ struct conv_work {
     struct winograd winograd;
     uint32_t cells;
     uint32_t chunk; /* blocks */
+    float *memory;  /* of all that follows: in one piece it is large enough for huge pages */
     float *u;       /* weights as points */
     /* Each worker's own, so many floats apart: */
     size_t point_floats, du_floats;
@@ -87,15 +88,18 @@ struct conv_work *conv_work_create(struct crew *crew, const struct lanes_kernel 
     const size_t columns = (size_t)work->chunk * work->winograd.tiles;
     const size_t points = work->winograd.points;
     work->point_floats = points * strides_of(max_channels, columns).point;
-    work->du_floats = points * max_channels * round_up(max_channels, GROUP_OF_LANES);
-    work->u = buffer_create(work->du_floats);
-    work->du = buffer_create(work->du_floats * n_workers);
-    work->v = buffer_create(work->point_floats * n_workers);
-    work->m = buffer_create(work->point_floats * n_workers);
-    if (work->u == NULL || work->du == NULL || work->v == NULL || work->m == NULL) {
+    work->du_floats =
+        round_up(points * max_channels * round_up(max_channels, GROUP_OF_LANES), LANES);
+    work->memory =
+        buffer_create(work->du_floats * (n_workers + 1) + 2 * work->point_floats * n_workers);
+    if (work->memory == NULL) {
         conv_work_destroy(work);
         return NULL;
     }
+    work->u = work->memory;
+    work->du = work->u + work->du_floats;
+    work->v = work->du + work->du_floats * n_workers;
+    work->m = work->v + work->point_floats * n_workers;
     return work;
 }
 
@@ -104,10 +108,7 @@ void conv_work_destroy(struct conv_work *work)
     if (work == NULL) {
         return;
     }
-    buffer_destroy(work->u);
-    buffer_destroy(work->du);
-    buffer_destroy(work->v);
-    buffer_destroy(work->m);
+    buffer_destroy(work->memory);
     free(work);
 }
 

@@ -261,9 +261,9 @@ INLINE void correlate_group(const float *m, size_t m_column, size_t m_row, uint3
     CORRELATE_AT_A_TIME(1)
 }
 
-static void correlate(const float *m, size_t m_column, size_t m_row, uint32_t rows, const float *v,
-                      size_t v_column, size_t v_k, uint32_t n_k, uint32_t columns, float *du,
-                      size_t du_row, bool add)
+INLINE void correlate_all(const float *m, size_t m_column, size_t m_row, uint32_t rows,
+                          const float *v, size_t v_column, size_t v_k, uint32_t n_k,
+                          uint32_t columns, float *du, size_t du_row, bool add)
 {
     float turned[GROUP_COLUMNS * LANES][GROUP] __attribute__((aligned(64)));
 
@@ -276,6 +276,17 @@ static void correlate(const float *m, size_t m_column, size_t m_row, uint32_t ro
                             (const float(*)[GROUP])turned, now, du + k, du_row, add || column > 0,
                             du + rows * du_row + (size_t)k * rows);
         }
+    }
+}
+
+static void correlate(const float *m, size_t m_column, size_t m_row, uint32_t rows, const float *v,
+                      size_t v_column, size_t v_k, uint32_t n_k, uint32_t columns, float *du,
+                      size_t du_row, bool add)
+{
+    if (m_row == LANES) { /* points; a constant, so that a dozen rows have one address */
+        correlate_all(m, m_column, LANES, rows, v, v_column, v_k, n_k, columns, du, du_row, add);
+    } else {
+        correlate_all(m, m_column, m_row, rows, v, v_column, v_k, n_k, columns, du, du_row, add);
     }
 }
 
