@@ -21,8 +21,9 @@ struct replay {
     uint32_t n_lanes;
     struct lane *lanes; /* [n_lanes] */
     struct eval_cache *cache;
-    struct evaluator *evaluator; /* of net_sha256 */
+    struct evaluator *evaluator; /* of net_sha256, by kernel */
     char net_sha256[RECORD_SHA256_BYTES];
+    const struct kernel *kernel;
     struct pool *pool;
     struct game_slot slot; /* for checks without a search */
     uint16_t *actions;     /* [game->max_plies], of the game at hand */
@@ -242,6 +243,9 @@ static int by_circumstances(const void *a, const void *b)
     if (order != 0) {
         return order;
     }
+    if (x->search->kernel != y->search->kernel) {
+        return (uintptr_t)x->search->kernel < (uintptr_t)y->search->kernel ? -1 : 1;
+    }
     if (x->search != y->search) {
         return x->search < y->search ? -1 : 1;
     }
@@ -293,18 +297,23 @@ static int prepare(struct run *run, struct error *err)
 
 /* ---- searching again ---- */
 
-static int set_net(struct run *run, const char *sha256, struct error *err)
+static int set_net(struct run *run, const struct replay_search *search, struct error *err)
 {
     struct replay *replay = run->replay;
+    const char *sha256 = search->net_sha256;
     struct evaluator *evaluator = NULL;
     struct net *net = NULL;
 
-    if (replay->evaluator != NULL && strcmp(replay->net_sha256, sha256) == 0) {
+    if (replay->evaluator != NULL && replay->kernel == search->kernel &&
+        strcmp(replay->net_sha256, sha256) == 0) {
         return 0;
     }
     int r = run->callbacks->net(sha256, &net, run->callbacks->context, err);
     if (r == 0) {
-        r = evaluator_create(replay->game, net, replay->n_lanes, &evaluator, err);
+        r = search->kernel == NULL
+                ? evaluator_create(replay->game, net, replay->n_lanes, &evaluator, err)
+                : evaluator_create_on(search->kernel, replay->game, net, replay->n_lanes,
+                                      &evaluator, err);
     }
     net_destroy(net);
     if (r < 0) {
@@ -313,6 +322,7 @@ static int set_net(struct run *run, const char *sha256, struct error *err)
     pool_set_evaluator(replay->pool, evaluator); /* clears the cache */
     evaluator_destroy(replay->evaluator);
     replay->evaluator = evaluator;
+    replay->kernel = search->kernel;
     snprintf(replay->net_sha256, sizeof replay->net_sha256, "%s", sha256);
     return 0;
 }
@@ -399,7 +409,7 @@ static int search_group(struct run *run, struct error *err)
 {
     struct replay *replay = run->replay;
     const struct replay_callbacks *callbacks = run->callbacks;
-    int r = set_net(run, run->jobs[run->next].search->net_sha256, err);
+    int r = set_net(run, run->jobs[run->next].search, err);
     while (r == 0) {
         if (callbacks->go_on != NULL &&
             !callbacks->go_on(run->done, run->n_jobs, callbacks->context)) {

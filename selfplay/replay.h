@@ -20,11 +20,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct kernel;
+
 /* The circumstances of a search, shared by many positions. */
 struct replay_search {
     const char *net_sha256;
     struct selfplay_settings settings;
-    bool bits; /* compare bit for bit: this very build and kernel recorded it */
+    const struct kernel
+        *kernel; /* to search again by; NULL: the one that the environment chooses */
+    bool bits;   /* compare bit for bit: this very build recorded it, by this kernel */
 };
 
 /* A recorded game. Everything is borrowed. */
@@ -52,7 +56,7 @@ struct replay_difference { /* lent */
 
 struct replay_callbacks {
     /* Bring the net; the replay destroys it. A failure ends the replay. Nets come one after another, each once
-     * in a replay_run(). */
+     * for each kernel in a replay_run(). */
     int (*net)(const char *sha256, struct net **ret, void *context, struct error *err);
     void (*difference)(const struct replay_difference *difference, void *context);
     /* Asked before each batch: false stops with ERROR_CANCELLED. May be NULL. */

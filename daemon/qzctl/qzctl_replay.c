@@ -248,6 +248,7 @@ static int64_t choose_games(struct replaying *r)
     }
     for (uint32_t i = 0; i < r->games.n_searches; i++) {
         nets_there[i] = net_is_there(r, &r->games.searches[i]);
+        r->games.replay_searches[i].kernel = qzctl_replay_kernel(r->games.searches[i].kernel);
         r->games.replay_searches[i].bits =
             r->options->exact ||
             qzctl_replay_is_this(r->games.searches[i].build, r->games.searches[i].kernel);
@@ -422,9 +423,9 @@ const struct qzctl_command qzctl_replay = {
     "recorded by another build or kernel (searches.build, .kernel) are compared within a\n"
     "tolerance, and it is said: v and v_d, the net's word, within 0.001, q and d within "
     "--tolerance;\n"
-    "another kernel rounds otherwise, and a last bit may send a search another way. $QZD_KERNEL\n"
-    "and $QZD_PRECISION (fp32, bf16) choose it: games of bf16 are replayed in bf16. Nets are read "
-    "from DIR/nets.\n"
+    "another kernel rounds otherwise, and a last bit may send a search another way. Each position\n"
+    "is searched by the kernel that its record names, if this processor can run it; $QZD_KERNEL\n"
+    "and $QZD_PRECISION (fp32, bf16) choose another one. Nets are read from DIR/nets.\n"
     "Exit code 1: there is a difference, or a GAME cannot be replayed.\n"
     "\n"
     "Examples:\n"

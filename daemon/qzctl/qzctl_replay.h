@@ -55,7 +55,10 @@ struct replaying {
 
 /* ---- qzctl_replay_say.c ---- */
 void qzctl_replay_clear_progress(const struct replaying *r);
-/* Whether this very build and kernel recorded. */
+/* What a search that was recorded by a kernel of that id is searched again by: the same, if this processor can run it and
+ * the environment asks for none; else NULL, for the one that the environment chooses. */
+const struct kernel *qzctl_replay_kernel(const char *id);
+/* Whether this very build recorded, by the kernel that searches again. */
 bool qzctl_replay_is_this(const char *build, const char *kernel);
 /* Note a difference of the chunk: a callback of the replay. */
 void qzctl_replay_note(const struct replay_difference *difference, void *context);

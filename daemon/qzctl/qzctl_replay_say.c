@@ -4,6 +4,7 @@
 
 #include "storage/clock.h"
 #include "trainer/net/inference.h"
+#include "trainer/net/kernel.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,9 +17,27 @@ void qzctl_replay_clear_progress(const struct replaying *r)
     }
 }
 
+static bool is_set(const char *variable)
+{
+    const char *value = getenv(variable);
+    return value != NULL && value[0] != '\0';
+}
+
+const struct kernel *qzctl_replay_kernel(const char *id)
+{
+    return is_set("QZD_KERNEL") || is_set("QZD_PRECISION") ? NULL : kernel_by_id(id);
+}
+
+/* The id of what searches again where a kernel of that id recorded. */
+static const char *kernel_again(const char *id)
+{
+    const struct kernel *kernel = qzctl_replay_kernel(id);
+    return kernel == NULL ? inference_kernel() : kernel->id;
+}
+
 bool qzctl_replay_is_this(const char *build, const char *kernel)
 {
-    return strcmp(build, build_id) == 0 && strcmp(kernel, inference_kernel()) == 0;
+    return strcmp(build, build_id) == 0 && strcmp(kernel, kernel_again(kernel)) == 0;
 }
 
 /* ---- differences ---- */
@@ -112,9 +131,10 @@ int qzctl_replay_put_json(const struct replaying *r)
     for (size_t i = 0; i < r->n_programs; i++) {
         const struct program *program = &r->programs[i];
         (void)json_array_append_new(
-            recorded_by, json_pack("{s:s, s:s, s:I, s:b}", "build", program->build, "kernel",
-                                   program->kernel, "positions", (json_int_t)program->positions,
-                                   "this", qzctl_replay_is_this(program->build, program->kernel)));
+            recorded_by, json_pack("{s:s, s:s, s:s, s:I, s:b}", "build", program->build, "kernel",
+                                   program->kernel, "kernel_again", kernel_again(program->kernel),
+                                   "positions", (json_int_t)program->positions, "this",
+                                   qzctl_replay_is_this(program->build, program->kernel)));
     }
     json_t *object = json_pack(
         "{s:o, s:o, s:I, s:o, s:s, s:s, s:{s:f, s:f}, s:I, s:O, s:I, s:f}", "games",
@@ -146,12 +166,15 @@ int qzctl_replay_put_text(const struct replaying *r)
         const struct program *program = &r->programs[i];
         if (!qzctl_replay_is_this(program->build, program->kernel)) {
             others = true;
-            printf("%llu positions were recorded by build %s, kernel %s\n",
-                   (unsigned long long)program->positions, program->build, program->kernel);
+            const char *again = kernel_again(program->kernel);
+            bool same = strcmp(again, program->kernel) == 0;
+            printf("%llu positions were recorded by build %s, kernel %s%s%s\n",
+                   (unsigned long long)program->positions, program->build, program->kernel,
+                   same ? "" : "; searched again by ", same ? "" : again);
         }
     }
     if (others) {
-        printf("this is build %s, kernel %s", build_id, inference_kernel());
+        printf("this is build %s", build_id);
         if (r->options->exact) {
             printf("; all bits were compared\n");
         } else {

@@ -35,7 +35,8 @@ struct recorded_games {
     struct recorded_game *games;
     uint32_t n_searches;
     struct recorded_search *searches;
-    struct replay_search *replay_searches; /* [n_searches]; `bits` is for the caller to set */
+    struct replay_search
+        *replay_searches; /* [n_searches]; `kernel` and `bits` are for the caller to set */
 };
 
 /* Read finished games by id, each in a short read transaction. ERROR_NOT_FOUND: one is not there, or not finished;

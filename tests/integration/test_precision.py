@@ -1,5 +1,6 @@
 """inference.precision bf16: refused by name where nothing computes in it; else games and matches are played in it, each
 net's check is told, and what was recorded replays bit for bit."""
+import json
 import subprocess
 
 from harness import QZD, Daemon, check, wait_until
@@ -27,7 +28,12 @@ else:
         refused = any(severity == "warning" for severity, _ in told)
         check(any("-bf16/" in kernel for kernel in played), f"played by {played}")
         check(refused or len(played) == 1, f"played by {played}")
-        daemon.environment["QZD_PRECISION"] = "bf16"
-        replayed = daemon.json("replay", "last")
-        check(replayed["positions"]["identical"] == replayed["positions"]["n"] > 0 or refused, f"{replayed}")
+        replayed = daemon.json("replay", "--last", "10")  # by the kernels of the record, whatever they were
+        check(replayed["positions"]["identical"] == replayed["positions"]["n"] > 0, f"{replayed}")
+        check(all(by["this"] and by["kernel_again"] == by["kernel"] for by in replayed["recorded_by"]), f"{replayed}")
+        daemon.environment["QZD_PRECISION"] = "fp32"  # another one, for whoever wants to compare
+        replayed = json.loads(daemon.qzctl("replay", "--last", "10", "--json", ok=None).stdout)
+        again = {(by["kernel"], by["kernel_again"]) for by in replayed["recorded_by"]}
+        check(all("-fp32/" in new for _, new in again), f"{again}")
+        check(replayed["positions"]["different"] < replayed["positions"]["n"], f"{replayed}")
         daemon.stop()

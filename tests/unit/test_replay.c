@@ -3,6 +3,7 @@
 
 #include "storage/policy.h"
 #include "tests/unit/run_suite.h"
+#include "trainer/net/kernel.h"
 #include "worker_log.h"
 
 #include <check.h>
@@ -565,6 +566,31 @@ START_TEST(within_the_tolerance_is_close_and_beyond_it_is_different)
 }
 END_TEST
 
+START_TEST(search_is_searched_again_by_the_kernel_that_it_names)
+{
+    const char *why = NULL;
+    const struct kernel *plain = kernel_by_id("winograd-fp32/plain");
+    ck_assert_ptr_nonnull(plain);
+    ck_assert_str_eq(plain->name, "plain");
+    ck_assert_ptr_null(kernel_by_id("winograd-fp32/abacus"));
+    ck_assert_int_eq(setenv("QZD_KERNEL", "plain", 1), 0);
+    struct recording *recording = record_rich_games(6, 1);
+    ck_assert_int_eq(unsetenv("QZD_KERNEL"), 0);
+    for (uint32_t i = 0; i < recording->n_searches; i++) {
+        recording->searches[i].kernel = plain;
+    }
+    all_identical(recording);
+    if (kernel_best(KERNEL_FP32, &why) != plain) { /* it rounds otherwise */
+        for (uint32_t i = 0; i < recording->n_searches; i++) {
+            recording->searches[i].kernel = NULL;
+        }
+        struct replay_counts counts = play_again(recording, 8);
+        ck_assert_uint_lt(counts.identical, counts.positions);
+    }
+    free_recording(recording);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("replay");
@@ -581,6 +607,7 @@ int main(void)
     tcase_add_test(tests, another_seed_net_or_setting_is_not_taken_for_the_recorded_one);
     tcase_add_test(tests, missing_net_or_a_stop_ends_the_replay_which_can_be_asked_again);
     tcase_add_test(tests, within_the_tolerance_is_close_and_beyond_it_is_different);
+    tcase_add_test(tests, search_is_searched_again_by_the_kernel_that_it_names);
     suite_add_tcase(suite, tests);
     return run_suite(suite);
 }

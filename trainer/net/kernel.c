@@ -44,6 +44,16 @@ const struct kernel *kernel_find(const char *name, enum kernel_precision precisi
     return NULL;
 }
 
+const struct kernel *kernel_by_id(const char *id)
+{
+    for (size_t i = 0; i < N_KERNELS; i++) {
+        if (strcmp(kernels[i]->id, id) == 0) {
+            return kernels[i]->can_run() ? kernels[i] : NULL;
+        }
+    }
+    return NULL;
+}
+
 int kernel_choose(const struct kernel **ret, struct error *err)
 {
     const char *name = getenv("QZD_KERNEL");

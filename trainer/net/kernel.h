@@ -128,6 +128,9 @@ const struct kernel *kernel_best(enum kernel_precision precision, const char **r
 const struct kernel *kernel_find(const char *name, enum kernel_precision precision,
                                  const char **ret_why);
 
+/* The one of that id; NULL: there is none in this build, or this processor cannot run it. */
+const struct kernel *kernel_by_id(const char *id);
+
 /* Which one the environment asks for: QZD_KERNEL (a name; unset or empty: the best) and QZD_PRECISION ("fp32", "bf16";
  * unset or empty: fp32), as the daemon sets them for its children from inference.kernel and
  * inference.precision. ERROR_UNSUPPORTED names what is wrong with either. */
