@@ -417,12 +417,16 @@ static int choose_kernel(const struct daemon *d, struct error *err)
                                         [CONFIG_KERNEL_AVX512] = "avx512",
                                         [CONFIG_KERNEL_AVX2] = "avx2",
                                         [CONFIG_KERNEL_PLAIN] = "plain"};
-    bool bf16 = d->config.inference_precision == CONFIG_PRECISION_BF16;
     const char *name = names[d->config.inference_kernel];
     const struct kernel *kernel = NULL;
 
-    if ((name != NULL && setenv("QZD_KERNEL", name, 1) < 0) ||
-        setenv("QZD_PRECISION", bf16 ? "bf16" : "fp32", 1) < 0) {
+    if (name != NULL && setenv("QZD_KERNEL", name, 1) < 0) {
+        return error_set(err, ERROR_NO_MEMORY, "no memory for the children's environment");
+    }
+    bool bf16 = d->config.inference_precision == CONFIG_PRECISION_AUTO
+                    ? kernel_preferred_precision(getenv("QZD_KERNEL")) == KERNEL_BF16
+                    : d->config.inference_precision == CONFIG_PRECISION_BF16;
+    if (setenv("QZD_PRECISION", bf16 ? "bf16" : "fp32", 1) < 0) {
         return error_set(err, ERROR_NO_MEMORY, "no memory for the children's environment");
     }
     int r = kernel_choose(&kernel, err);

@@ -45,8 +45,8 @@ enum config_kernel {
     CONFIG_KERNEL_AVX2,
     CONFIG_KERNEL_PLAIN
 };
-/* Of trainer/net/kernel.h. */
-enum config_precision { CONFIG_PRECISION_FP32, CONFIG_PRECISION_BF16 };
+/* Of trainer/net/kernel.h; auto: kernel_preferred_precision(). */
+enum config_precision { CONFIG_PRECISION_AUTO, CONFIG_PRECISION_FP32, CONFIG_PRECISION_BF16 };
 enum config_gate { CONFIG_GATE_NONE, CONFIG_GATE_ELO, CONFIG_GATE_SPRT };
 
 /* Whom a new net meets: so many generations back, or one of these. Each once. */

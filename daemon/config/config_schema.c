@@ -14,8 +14,10 @@ static const char *const kernel_words[] = {
     [CONFIG_KERNEL_AUTO] = "auto",     [CONFIG_KERNEL_AMX] = "amx",
     [CONFIG_KERNEL_AVX512] = "avx512", [CONFIG_KERNEL_AVX2] = "avx2",
     [CONFIG_KERNEL_PLAIN] = "plain",   NULL};
-static const char *const precision_words[] = {
-    [CONFIG_PRECISION_FP32] = "fp32", [CONFIG_PRECISION_BF16] = "bf16", NULL};
+static const char *const precision_words[] = {[CONFIG_PRECISION_AUTO] = "auto",
+                                              [CONFIG_PRECISION_FP32] = "fp32",
+                                              [CONFIG_PRECISION_BF16] = "bf16",
+                                              NULL};
 static const char *const gate_words[] = {
     [CONFIG_GATE_NONE] = "none", [CONFIG_GATE_ELO] = "elo", [CONFIG_GATE_SPRT] = "sprt", NULL};
 static const char *const role_words[] = {[CONFIG_ROLE_NONE] = "none", NULL};
@@ -243,7 +245,8 @@ const struct config_key config_keys[] = {
          "bits."},
     {"inference.precision", WORD(inference_precision, precision_words), RESTART,
      .doc = "What is multiplied in a net's convolutions: fp32, or bf16 (faster; needs a processor "
-            "with AVX512-BF16, and is much faster on one with AMX). Each net is checked over "
+            "with AVX512-BF16, and is much faster on one with AMX); auto = bf16 by AMX where the "
+            "processor and inference.kernel allow it, else fp32. In bf16 each net is checked over "
             "positions of its own play: where v differs "
             "from fp32 by more than 0.02 in the mean, or the policy by 0.002 nats, it is computed "
             "in fp32, and an event says so (\"precision\", with the figures)."},

@@ -478,6 +478,13 @@ START_TEST(precision_is_refused_by_name_where_there_is_none)
     ck_assert_int_eq(setenv("QZD_PRECISION", "fp32", 1), 0);
     ck_assert_int_eq(kernel_choose(&kernel, &err), 0);
     ck_assert_int_eq(kernel->precision, KERNEL_FP32);
+    /* of itself bf16 is AMX's alone */
+    bool tiles = kernel_find("amx", KERNEL_BF16, &why) != NULL;
+    ck_assert_int_eq(kernel_preferred_precision(NULL), tiles ? KERNEL_BF16 : KERNEL_FP32);
+    ck_assert_int_eq(kernel_preferred_precision(""), tiles ? KERNEL_BF16 : KERNEL_FP32);
+    ck_assert_int_eq(kernel_preferred_precision("avx512"), KERNEL_FP32);
+    ck_assert_int_eq(kernel_preferred_precision("plain"), KERNEL_FP32);
+    ck_assert_int_eq(kernel_preferred_precision("amx"), KERNEL_BF16);
 }
 END_TEST
 

@@ -44,6 +44,17 @@ const struct kernel *kernel_find(const char *name, enum kernel_precision precisi
     return NULL;
 }
 
+enum kernel_precision kernel_preferred_precision(const char *name)
+{
+    static const char tiles[] =
+        "amx"; /* which has bf16 alone, also where this processor cannot run it */
+    const char *why;
+    if (name == NULL || name[0] == '\0') {
+        return kernel_find(tiles, KERNEL_BF16, &why) != NULL ? KERNEL_BF16 : KERNEL_FP32;
+    }
+    return strcmp(name, tiles) == 0 ? KERNEL_BF16 : KERNEL_FP32;
+}
+
 const struct kernel *kernel_by_id(const char *id)
 {
     for (size_t i = 0; i < N_KERNELS; i++) {

@@ -128,6 +128,9 @@ const struct kernel *kernel_best(enum kernel_precision precision, const char **r
 const struct kernel *kernel_find(const char *name, enum kernel_precision precision,
                                  const char **ret_why);
 
+/* What to compute in where nothing is asked for, by the kernel of that name (NULL or empty: by the best): bf16 by AMX, which
+ * is faster by half and more and costs no strength (README.md), else fp32. */
+enum kernel_precision kernel_preferred_precision(const char *name);
 /* The one of that id; NULL: there is none in this build, or this processor cannot run it. */
 const struct kernel *kernel_by_id(const char *id);
 
