@@ -21,9 +21,8 @@ TILE_FUNCTIONS(any, (int)w->height, (int)w->width, 4, 4)
 
 /* ---- products ---- */
 
-enum {
-    TOGETHER = ROWS % 4 == 0 ? 4 : 2
-}; /* rows whose factors never lie apart: ROWS are a multiple of it, and so are 16 */
+/* Rows whose factors never lie apart: ROWS are a multiple of it, and so are 16. */
+enum { TOGETHER = ROWS % 4 == 0 ? 4 : 2 };
 
 /* Some rows by 2 vectors of positions (`pair` apart in v and m) or 1: so many sums in registers. A line a step of
  * `ahead` is fetched meanwhile: the weights of the next product, which follow these. Few positions share the weights

@@ -46,8 +46,7 @@ const struct kernel *kernel_find(const char *name, enum kernel_precision precisi
 
 enum kernel_precision kernel_preferred_precision(const char *name)
 {
-    static const char tiles[] =
-        "amx"; /* which has bf16 alone, also where this processor cannot run it */
+    static const char tiles[] = "amx"; /* bf16 alone, also where this processor cannot run it */
     const char *why;
     if (name == NULL || name[0] == '\0') {
         return kernel_find(tiles, KERNEL_BF16, &why) != NULL ? KERNEL_BF16 : KERNEL_FP32;

@@ -64,7 +64,7 @@ struct kernel_tile {
  * neighbours the cell has: 1 above, 2 below, 4 left, 8 right. The rest is room to work in. */
 struct kernel_hit {
     uint32_t
-        at; /* of its weights: of a cell's, what comes before the tap that the cell's own column is */
+        at; /* floats to its plane's weights, of a cell with its column's (kernel_input.columns) */
     float value;
 };
 struct kernel_input {
