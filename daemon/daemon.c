@@ -417,16 +417,16 @@ static int choose_kernel(const struct daemon *d, struct error *err)
                                         [CONFIG_KERNEL_AVX512] = "avx512",
                                         [CONFIG_KERNEL_AVX2] = "avx2",
                                         [CONFIG_KERNEL_PLAIN] = "plain"};
+    static const char *const precisions[] = {[CONFIG_PRECISION_AUTO] = "auto",
+                                             [CONFIG_PRECISION_FP32] = "fp32",
+                                             [CONFIG_PRECISION_BF16] = "bf16"};
     const char *name = names[d->config.inference_kernel];
     const struct kernel *kernel = NULL;
 
     if (name != NULL && setenv("QZD_KERNEL", name, 1) < 0) {
         return error_set(err, ERROR_NO_MEMORY, "no memory for the children's environment");
     }
-    bool bf16 = d->config.inference_precision == CONFIG_PRECISION_AUTO
-                    ? kernel_preferred_precision(getenv("QZD_KERNEL")) == KERNEL_BF16
-                    : d->config.inference_precision == CONFIG_PRECISION_BF16;
-    if (setenv("QZD_PRECISION", bf16 ? "bf16" : "fp32", 1) < 0) {
+    if (setenv("QZD_PRECISION", precisions[d->config.inference_precision], 1) < 0) {
         return error_set(err, ERROR_NO_MEMORY, "no memory for the children's environment");
     }
     int r = kernel_choose(&kernel, err);

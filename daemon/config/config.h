@@ -45,7 +45,7 @@ enum config_kernel {
     CONFIG_KERNEL_AVX2,
     CONFIG_KERNEL_PLAIN
 };
-/* Of trainer/net/kernel.h; auto: kernel_preferred_precision(). */
+/* Of trainer/net/kernel.h; auto: as kernel_choose() has it. */
 enum config_precision { CONFIG_PRECISION_AUTO, CONFIG_PRECISION_FP32, CONFIG_PRECISION_BF16 };
 enum config_gate { CONFIG_GATE_NONE, CONFIG_GATE_ELO, CONFIG_GATE_SPRT };
 

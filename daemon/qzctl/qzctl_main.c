@@ -2,7 +2,6 @@
  * where none runs it reads the store itself, through the same code. It starts nothing that outlives it. */
 #include "daemon/build_id.h"
 #include "daemon/qzctl/qzctl.h"
-#include "trainer/net/kernel.h"
 
 #include <locale.h>
 #include <signal.h>
@@ -94,18 +93,6 @@ static int find_command(int argc, char **argv)
     return -1 - QZCTL_USAGE;
 }
 
-/* Nets are computed as the daemon would of itself (inference.precision: auto), if nothing else is asked for; but a replay goes
- * by what was recorded. */
-static bool prefer_precision(void)
-{
-    const char *asked = getenv("QZD_PRECISION");
-    if (asked != NULL && asked[0] != '\0') {
-        return true;
-    }
-    bool bf16 = kernel_preferred_precision(getenv("QZD_KERNEL")) == KERNEL_BF16;
-    return setenv("QZD_PRECISION", bf16 ? "bf16" : "fp32", 1) == 0;
-}
-
 int main(int argc, char **argv)
 {
     struct qzctl qzctl = {.json = false};
@@ -138,7 +125,8 @@ int main(int argc, char **argv)
         }
     }
     parsed[argc - 1] = NULL;
-    if (command != &qzctl_replay && !prefer_precision()) {
+    /* If nothing else is asked for, nets are computed as the daemon would of itself; but a replay goes by what was recorded. */
+    if (command != &qzctl_replay && setenv("QZD_PRECISION", "auto", 0) < 0) {
         return qzctl_fail("out of memory");
     }
     return command->run(&qzctl, command, argc - 1, parsed);

@@ -478,13 +478,32 @@ START_TEST(precision_is_refused_by_name_where_there_is_none)
     ck_assert_int_eq(setenv("QZD_PRECISION", "fp32", 1), 0);
     ck_assert_int_eq(kernel_choose(&kernel, &err), 0);
     ck_assert_int_eq(kernel->precision, KERNEL_FP32);
-    /* of itself bf16 is AMX's alone */
-    bool tiles = kernel_find("amx", KERNEL_BF16, &why) != NULL;
-    ck_assert_int_eq(kernel_preferred_precision(NULL), tiles ? KERNEL_BF16 : KERNEL_FP32);
-    ck_assert_int_eq(kernel_preferred_precision(""), tiles ? KERNEL_BF16 : KERNEL_FP32);
-    ck_assert_int_eq(kernel_preferred_precision("avx512"), KERNEL_FP32);
-    ck_assert_int_eq(kernel_preferred_precision("plain"), KERNEL_FP32);
-    ck_assert_int_eq(kernel_preferred_precision("amx"), KERNEL_BF16);
+}
+END_TEST
+
+START_TEST(precision_auto_is_bf16_by_amx_alone)
+{
+    struct error err;
+    const struct kernel *kernel = NULL;
+    const char *why = NULL;
+    const struct kernel *tiles = kernel_find("amx", KERNEL_BF16, &why);
+    ck_assert_int_eq(setenv("QZD_PRECISION", "auto", 1), 0);
+    for (int i = 0; i < 2; i++) { /* no kernel named, in both ways */
+        ck_assert_int_eq(i == 0 ? unsetenv("QZD_KERNEL") : setenv("QZD_KERNEL", "", 1), 0);
+        ck_assert_int_eq(kernel_choose(&kernel, &err), 0);
+        ck_assert_ptr_eq(kernel, tiles != NULL ? tiles : kernel_best(KERNEL_FP32, &why));
+    }
+    ck_assert_int_eq(setenv("QZD_KERNEL", "plain", 1), 0);
+    ck_assert_int_eq(kernel_choose(&kernel, &err), 0);
+    ck_assert_int_eq(kernel->precision, KERNEL_FP32);
+    ck_assert_int_eq(setenv("QZD_KERNEL", "amx", 1), 0);
+    if (tiles != NULL) {
+        ck_assert_int_eq(kernel_choose(&kernel, &err), 0);
+        ck_assert_ptr_eq(kernel, tiles);
+    } else { /* refused, not another one in fp32 */
+        ck_assert_int_eq(kernel_choose(&kernel, &err), ERROR_UNSUPPORTED);
+        ck_assert_ptr_nonnull(strstr(err.text, "this processor cannot run it"));
+    }
 }
 END_TEST
 
@@ -529,6 +548,7 @@ int main(void)
     tcase_add_loop_test(tests, planes_of_one_value_are_what_the_reference_says, 0, N_SHAPES);
     tcase_add_test(tests, kernel_is_named_and_one_that_cannot_run_is_refused);
     tcase_add_test(tests, precision_is_refused_by_name_where_there_is_none);
+    tcase_add_test(tests, precision_auto_is_bf16_by_amx_alone);
     tcase_add_test(tests, create_refuses_a_batch_of_nothing_and_survives_failing_allocations);
     suite_add_tcase(suite, tests);
     return run_suite(suite);

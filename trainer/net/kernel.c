@@ -44,7 +44,7 @@ const struct kernel *kernel_find(const char *name, enum kernel_precision precisi
     return NULL;
 }
 
-enum kernel_precision kernel_preferred_precision(const char *name)
+static enum kernel_precision preferred_precision(const char *name)
 {
     static const char tiles[] = "amx"; /* bf16 alone, also where this processor cannot run it */
     const char *why;
@@ -72,9 +72,11 @@ int kernel_choose(const struct kernel **ret, struct error *err)
     const char *why = "";
     if (precision != NULL && strcmp(precision, "bf16") == 0) {
         wanted = KERNEL_BF16;
+    } else if (precision != NULL && strcmp(precision, "auto") == 0) {
+        wanted = preferred_precision(name);
     } else if (precision != NULL && precision[0] != '\0' && strcmp(precision, "fp32") != 0) {
         return error_set(err, ERROR_UNSUPPORTED,
-                         "the inference precision %s: there are fp32 and bf16", precision);
+                         "the inference precision %s: there are fp32, bf16 and auto", precision);
     }
     bool named = name != NULL && name[0] != '\0';
     const struct kernel *kernel =

@@ -128,15 +128,12 @@ const struct kernel *kernel_best(enum kernel_precision precision, const char **r
 const struct kernel *kernel_find(const char *name, enum kernel_precision precision,
                                  const char **ret_why);
 
-/* What to compute in where nothing is asked for, by the kernel of that name (NULL or empty: by the best): bf16 by AMX, which
- * is faster by half and more and costs no strength (README.md), else fp32. */
-enum kernel_precision kernel_preferred_precision(const char *name);
 /* The one of that id; NULL: there is none in this build, or this processor cannot run it. */
 const struct kernel *kernel_by_id(const char *id);
 
-/* Which one the environment asks for: QZD_KERNEL (a name; unset or empty: the best) and QZD_PRECISION ("fp32", "bf16";
- * unset or empty: fp32), as the daemon sets them for its children from inference.kernel and
- * inference.precision. ERROR_UNSUPPORTED names what is wrong with either. */
+/* Which one the environment asks for: QZD_KERNEL (a name; unset or empty: the best) and QZD_PRECISION ("fp32", "bf16",
+ * "auto": bf16 by AMX, which is faster by half and more and costs no strength (README.md), else fp32; unset or empty:
+ * fp32), as the daemon sets them for its children from inference.kernel and inference.precision. ERROR_UNSUPPORTED names what is wrong with either. */
 int kernel_choose(const struct kernel **ret, struct error *err);
 /* The same choice in fp32 (of amx, which has none, the best), what a net is computed by whose values bf16 would change
  * too much. */
