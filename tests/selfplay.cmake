@@ -11,6 +11,7 @@ target_link_options(test_worker_memory PRIVATE
   -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=aligned_alloc -Wl,--wrap=strdup)
 unit_test(replay selfplay)
 unit_test(replay_compare selfplay)
+unit_test(replay_differences selfplay)
 unit_test(player selfplay)
 unit_test(suite selfplay)
 bench(selfplay selfplay)
