@@ -91,11 +91,15 @@ struct doctor_resigns {
     uint32_t mistook; /* which that side did not lose */
 };
 
+/* What the kernel that plays rounds to bf16, which the file's plain definition has not: nothing, the cells and weights of
+ * convolutions (AMX), or sums of many of them, which are larger than what they stand for (Winograd's points). */
+enum doctor_rounding { DOCTOR_FP32, DOCTOR_BF16_CELLS, DOCTOR_BF16_POINTS };
+
 /* The newest net through the plain definition of its function against the v that were recorded. */
 struct doctor_net {
     uint32_t positions; /* compared; 0: none */
     double difference;  /* largest */
-    bool bf16; /* it plays with products in bf16, which the file's plain definition has not */
+    enum doctor_rounding rounding;
     uint32_t generation;
     char trouble[160]; /* why it could not be compared, "" */
 };

@@ -194,13 +194,16 @@ static void search_adds(const struct doctor_figures *f, struct diagnosis *ret)
 }
 
 /* ---- an evaluation has the same bits wherever its kernel runs; two kernels differ by 2e-4 at most (bench_accuracy), but
- * one of bf16 by 0.2 (trainer/net/README.md) */
+ * one of bf16 by 0.03 (AMX) or 0.2 (trainer/net/README.md) */
 static void playing_net(const struct doctor_figures *f, struct diagnosis *ret)
 {
+    static const double yellows[] = {
+        [DOCTOR_FP32] = 5e-4, [DOCTOR_BF16_CELLS] = 0.1, [DOCTOR_BF16_POINTS] = 0.3};
+    static const double reds[] = {
+        [DOCTOR_FP32] = 5e-3, [DOCTOR_BF16_CELLS] = 0.3, [DOCTOR_BF16_POINTS] = 0.8};
     const struct doctor_net *net = &f->net;
-
-    double yellow = net->bf16 ? 0.3 : 5e-4;
-    double red = net->bf16 ? 0.8 : 5e-3;
+    const double yellow = yellows[net->rounding];
+    const double red = reds[net->rounding];
 
     doctor_bound(ret, "yellow > %g, red > %g; red where the file cannot be read", yellow, red);
     if (net->trouble[0] != '\0') {

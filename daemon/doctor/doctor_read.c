@@ -350,12 +350,13 @@ static void read_net(const struct doctor_source *source, const struct game *game
     (void)one_number(source->db, "SELECT generation FROM nets WHERE id = ?1", sampled->net_id, 0,
                      &generation, NULL);
     ret->generation = (uint32_t)generation;
-    int64_t bf16 = 0;
-    (void)one_number(source->db,
-                     "SELECT count(*) FROM searches WHERE net_id = ?1 AND kernel LIKE "
-                     "'%-bf16/%'",
-                     sampled->net_id, 0, &bf16, NULL);
-    ret->bf16 = bf16 > 0;
+    int64_t rounding = DOCTOR_FP32; /* the coarsest of its searches */
+    (void)one_number(
+        source->db,
+        "SELECT max(CASE WHEN kernel LIKE 'direct-bf16/%' THEN 1 "
+        "WHEN kernel LIKE '%-bf16/%' THEN 2 ELSE 0 END) FROM searches WHERE net_id = ?1",
+        sampled->net_id, 0, &rounding, NULL);
+    ret->rounding = (enum doctor_rounding)rounding;
     doctor_net_compare(game, path, sampled, ret);
 }
 

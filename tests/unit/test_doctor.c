@@ -267,11 +267,15 @@ START_TEST(net_that_plays_other_values_than_its_file_has_is_red)
 {
     f.net.difference = 0.01;
     is("playing net", "red");
-    f.net.bf16 = true; /* that much it rounds */
+    f.net.rounding = DOCTOR_BF16_CELLS; /* that much it rounds */
+    is("playing net", "green");
+    f.net.difference = 0.2;
+    is("playing net", "yellow");
+    f.net.rounding = DOCTOR_BF16_POINTS;
     is("playing net", "green");
     f.net.difference = 0.9;
     is("playing net", "red");
-    f.net.bf16 = false;
+    f.net.rounding = DOCTOR_FP32;
     f.net.difference = 0;
     (void)snprintf(f.net.trouble, sizeof(f.net.trouble), "truncated");
     is("playing net", "red");

@@ -181,10 +181,13 @@ START_TEST(newest_nets_file_is_compared_with_what_was_recorded)
     ck_assert_str_eq(figures->net.trouble, "");
     ck_assert_uint_eq(figures->net.positions, DOCTOR_COMPARED);
     ck_assert_double_gt(figures->net.difference, 0.001);
-    ck_assert(!figures->net.bf16);
+    ck_assert_int_eq(figures->net.rounding, DOCTOR_FP32);
     sql("UPDATE searches SET kernel = 'winograd-bf16/avx512'");
     ck_ok(read_figures(-1, NULL));
-    ck_assert(figures->net.bf16);
+    ck_assert_int_eq(figures->net.rounding, DOCTOR_BF16_POINTS);
+    sql("UPDATE searches SET kernel = 'direct-bf16/amx'");
+    ck_ok(read_figures(-1, NULL));
+    ck_assert_int_eq(figures->net.rounding, DOCTOR_BF16_CELLS);
 
     /* A position and its mirror image, of which the net is shown one. */
     struct doctor_sampled *two = calloc(1, sizeof *two);
