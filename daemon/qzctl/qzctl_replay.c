@@ -425,7 +425,7 @@ const struct qzctl_command qzctl_replay = {
     "--tolerance;\n"
     "another kernel rounds otherwise, and a last bit may send a search another way. Each position\n"
     "is searched by the kernel that its record names, if this processor can run it; $QZD_KERNEL\n"
-    "and $QZD_PRECISION (fp32, bf16) choose another one. Nets are read from DIR/nets.\n"
+    "and $QZD_PRECISION (fp32, bf16, auto) choose another one. Nets are read from DIR/nets.\n"
     "Exit code 1: there is a difference, or a GAME cannot be replayed.\n"
     "\n"
     "Examples:\n"
