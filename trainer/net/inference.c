@@ -1,7 +1,8 @@
 /* Design. A batch goes through the net in chunks, layer by layer, so that the weights of a layer are read
  * once a chunk while a chunk's activations stay in the second cache. A 3x3 convolution transforms each
  * position's activation into points, makes one product a point over all tiles of the chunk, and
- * transforms back with shift, relu, residual or means on the way (kernel.h). Batch norm is folded at
+ * transforms back with shift, relu, residual or means on the way (kernel.h). Where nothing is transformed (cells), what ends a
+ * convolution writes the rows of the next one at once. Batch norm is folded at
  * load: its scale into the weights, the rest into the shift. */
 #include "trainer/net/inference.h"
 
@@ -115,9 +116,66 @@ void inference_destroy(struct inference *inf)
 
 /* ---- running ---- */
 
-/* y of n positions = 3x3 convolution of x; means with KERNEL_MEANS only. */
-static void run_conv(struct inference *inf, const struct weights *weights, const float *x,
-                     uint32_t n, enum kernel_ending ending, float *y)
+/* What comes of a convolution, and who reads it. */
+enum outcome {
+    ACTIVATION = 1, /* y */
+    ROWS = 2,       /* the rows of another convolution, of cells: the next one begins with them */
+};
+
+static size_t rows_block(const struct inference *inf)
+{
+    return inference_left_rows(inf, inf->chunk) * inf->kernel->lanes;
+}
+
+/* The first position's first row. */
+static float *rows_of(const struct inference *inf, float *rows)
+{
+    return rows + (size_t)inf->winograd.edge * inf->kernel->lanes;
+}
+
+static void run_cells(struct inference *inf, const struct weights *weights, uint32_t n,
+                      enum kernel_ending ending, unsigned outcome, float *y)
+{
+    const struct kernel *kernel = inf->kernel;
+    const struct winograd *w = &inf->winograd;
+    size_t lanes = kernel->lanes;
+    const float *u = weights->data;
+    for (uint32_t k = 0; k < weights->vectors; k += kernel->vectors) {
+        uint32_t vectors =
+            weights->vectors - k < kernel->vectors ? weights->vectors - k : kernel->vectors;
+        kernel->convolve_cells(&(struct kernel_cells){
+            .winograd = w,
+            .v = rows_of(inf, inf->v),
+            .u = u,
+            .v_block = rows_block(inf),
+            .n = n,
+            .n_in = weights->steps,
+            .vectors = vectors,
+            .m = inf->m,
+            .shift = weights->shift + k * lanes,
+            .ending = ending,
+            .y = (outcome & ACTIVATION) == 0 ? NULL : y + (size_t)k * inf->cells * lanes,
+            .y_position = inf->activation,
+            .means = inf->means + (size_t)k * n * lanes,
+            .means_block = n * lanes,
+            .next = (outcome & ROWS) == 0
+                        ? NULL
+                        : rows_of(inf, inf->next_v) + k / kernel->joined * rows_block(inf),
+        });
+        u += (size_t)w->points * weights->steps * vectors * lanes;
+    }
+}
+
+/* `next_v` has been written: it is what the next convolution reads. */
+static void turn_rows(struct inference *inf)
+{
+    float *v = inf->v;
+    inf->v = inf->next_v;
+    inf->next_v = v;
+}
+
+static void run_points(struct inference *inf, const struct weights *weights, const float *x,
+                       uint32_t n, enum kernel_ending ending, float *y)
 {
     const struct kernel *kernel = inf->kernel;
     const struct winograd *w = &inf->winograd;
@@ -127,14 +185,14 @@ static void run_conv(struct inference *inf, const struct weights *weights, const
     size_t v_point = v_block * inf->point_blocks + INFERENCE_POINT_PADDING;
     for (uint32_t i = 0; i < n; i++) {
         tile->transform(w, x + i * inf->activation, inf->channel_blocks,
-                        inf->v + (w->edge + i * w->left_rows) * lanes, v_point, v_block);
+                        inf->v + (size_t)i * w->left_rows * lanes, v_point, v_block);
     }
     const float *u = weights->data;
     for (uint32_t k = 0; k < weights->vectors; k += kernel->vectors) {
         uint32_t vectors =
             weights->vectors - k < kernel->vectors ? weights->vectors - k : kernel->vectors;
         size_t m_point = (size_t)n * w->outcome_rows * vectors * lanes + INFERENCE_POINT_PADDING;
-        kernel->product_points(&(struct kernel_points){.v = inf->v + w->edge * lanes,
+        kernel->product_points(&(struct kernel_points){.v = inf->v,
                                                        .u = u,
                                                        .m = inf->m,
                                                        .v_block = v_block,
@@ -143,8 +201,7 @@ static void run_conv(struct inference *inf, const struct weights *weights, const
                                                        .n_points = w->points,
                                                        .n_rows = n * w->outcome_rows,
                                                        .n_in = weights->steps,
-                                                       .vectors = vectors,
-                                                       .winograd = w});
+                                                       .vectors = vectors});
         u += (size_t)w->points * weights->steps * vectors * lanes;
         for (uint32_t i = 0; i < n; i++) {
             tile->inverse(w, inf->m + (size_t)i * w->outcome_rows * vectors * lanes, m_point,
@@ -152,6 +209,32 @@ static void run_conv(struct inference *inf, const struct weights *weights, const
                           y + i * inf->activation + (size_t)k * inf->cells * lanes,
                           inf->means + ((size_t)k * n + i) * lanes, n * lanes);
         }
+    }
+}
+
+/* y of n positions = 3x3 convolution of x, or of the rows that the one before left; means with KERNEL_MEANS only. */
+static void run_conv(struct inference *inf, const struct weights *weights, const float *x,
+                     uint32_t n, enum kernel_ending ending, unsigned outcome, float *y)
+{
+    if (!inf->winograd.summed) {
+        run_points(inf, weights, x, n, ending, y);
+        return;
+    }
+    run_cells(inf, weights, n, ending, outcome, y);
+    if ((outcome & ROWS) != 0) {
+        turn_rows(inf);
+    }
+}
+
+/* The first convolution's rows. */
+static void begin_rows(struct inference *inf, uint32_t n)
+{
+    const struct winograd *w = &inf->winograd;
+    for (uint32_t i = 0; w->summed && i < n; i++) {
+        inf->kernel->tiles[w->shape].transform(w, inf->x + i * inf->activation, inf->channel_blocks,
+                                               rows_of(inf, inf->v) +
+                                                   (size_t)i * w->left_rows * inf->kernel->lanes,
+                                               0, rows_block(inf));
     }
 }
 
@@ -174,19 +257,24 @@ static void run_dense(struct inference *inf, const struct weights *weights, cons
 
 static void run_block(struct inference *inf, const struct block *block, uint32_t n)
 {
+    const struct winograd *w = &inf->winograd;
     size_t lanes = inf->kernel->lanes;
-    run_conv(inf, &block->conv1, inf->x, n, KERNEL_RELU, inf->y);
+    run_conv(inf, &block->conv1, inf->x, n, KERNEL_RELU, ROWS, inf->y);
     if (inf->arch.se_channels == 0) {
-        run_conv(inf, &block->conv2, inf->y, n, KERNEL_RESIDUAL, inf->x);
+        run_conv(inf, &block->conv2, inf->y, n, KERNEL_RESIDUAL, ACTIVATION | ROWS, inf->x);
         return;
     }
-    run_conv(inf, &block->conv2, inf->y, n, KERNEL_MEANS, inf->y);
+    run_conv(inf, &block->conv2, inf->y, n, KERNEL_MEANS, ACTIVATION, inf->y);
     run_dense(inf, &block->squeeze, inf->means, n, true, inf->squeezed);
     run_dense(inf, &block->excite, inf->squeezed, n, false, inf->excited);
     for (uint32_t i = 0; i < n; i++) {
-        inf->kernel->excite(inf->excited + i * lanes, n * lanes, inf->y + i * inf->activation,
-                            inf->channel_blocks, inf->cells, inf->x + i * inf->activation);
+        float *next =
+            w->summed ? rows_of(inf, inf->next_v) + (size_t)i * w->left_rows * lanes : NULL;
+        inf->kernel->excite(w, inf->excited + i * lanes, n * lanes, inf->y + i * inf->activation,
+                            inf->channel_blocks, inf->x + i * inf->activation, next,
+                            rows_block(inf));
     }
+    turn_rows(inf);
 }
 
 static float logit(struct inference *inf, const float *y, uint32_t index)
@@ -204,7 +292,7 @@ static void run_policy(struct inference *inf, uint32_t n, const struct inference
                        float *ret)
 {
     uint32_t size = net_policy_size(&inf->arch);
-    run_conv(inf, &inf->policy1, inf->x, n, KERNEL_RELU, inf->y);
+    run_conv(inf, &inf->policy1, inf->x, n, KERNEL_RELU, ACTIVATION, inf->y);
     for (uint32_t i = 0; i < n; i++, ret += size) {
         const float *y = inf->y + i * inf->activation;
         if (wanted == NULL) {
@@ -312,6 +400,7 @@ void inference_run(struct inference *inf, const float *planes, uint32_t n,
         for (uint32_t i = 0; i < now; i++) {
             inf->kernel->input(&inf->input, planes + i * planes_size, inf->x + i * inf->activation);
         }
+        begin_rows(inf, now);
         for (uint32_t b = 0; b < inf->arch.blocks; b++) {
             run_block(inf, &inf->blocks[b], now);
         }

@@ -48,8 +48,10 @@ struct inference {
     float *policy_bias;
     struct weights value_conv, value1, value2;
 
-    float *x, *y;                      /* [chunk] activations */
-    float *v, *m;                      /* points of a convolution's two sides */
+    float *x, *y; /* [chunk] activations */
+    float *v, *m; /* points of a convolution's two sides */
+    float *
+        next_v; /* the left side of the one behind it, where that is of cells; it and v take turns */
     float *means, *squeezed, *excited; /* rows, as kernel.h has them */
     float *flat, *hidden, *value;
 };

@@ -124,14 +124,17 @@ static void place_buffers(struct inference *inf, struct arena *arena)
     size_t n = inf->chunk;
     size_t v_point =
         inference_left_rows(inf, inf->chunk) * inf->point_blocks * lanes + INFERENCE_POINT_PADDING;
-    size_t m_point =
-        n * inf->winograd.outcome_rows * inf->kernel->vectors * lanes + INFERENCE_POINT_PADDING;
-    size_t stored = inf->winograd.summed ? 1 : inf->winograd.points;
+    bool summed = inf->winograd.summed; /* the outcome of two positions at a time */
+    size_t outcomes = summed ? 2 : n;
+    size_t m_point = outcomes * inf->winograd.outcome_rows * inf->kernel->vectors * lanes +
+                     INFERENCE_POINT_PADDING;
+    size_t stored = summed ? 1 : inf->winograd.points;
     /* Products without points leave their outcome in m too, a group of vectors at a time. */
     size_t m = max_size(m_point * stored, max_size(inf->cells, n) * inf->kernel->vectors * lanes);
     inf->x = take(arena, n * inf->activation);
     inf->y = take(arena, n * inf->activation);
     inf->v = take(arena, v_point * stored);
+    inf->next_v = summed ? take(arena, v_point) : inf->v;
     inf->m = take(arena, m);
     inf->means = take(arena, n * inf->channel_blocks * lanes);
     inf->squeezed = take(arena, n * (size_t)inference_vectors(inf, arch->se_channels) * lanes);

@@ -51,7 +51,7 @@ struct kernel_tile {
      * and blocks of channels v_block floats apart; v is the place of its first tile. */
     void (*transform)(const struct winograd *w, const float *x, uint32_t blocks, float *v,
                       size_t v_point, size_t v_block);
-    /* The activation y[vectors][cells][L] of one position from the outcome m[point][outcome_rows][vectors][L], points
+    /* (Not of cells.) The activation y[vectors][cells][L] of one position from the outcome m[point][outcome_rows][vectors][L], points
      * m_point floats apart; m is the place of its first tile. shift[vectors][L]. means (KERNEL_MEANS): vectors
      * means_block floats apart. */
     void (*inverse)(const struct winograd *w, const float *m, size_t m_point, uint32_t vectors,
@@ -78,14 +78,33 @@ struct kernel_input {
 };
 
 /* A convolution's products, one a point: m[n_rows][vectors][L] = rows v (blocks of channels v_block floats apart) times
- * u[n_in][vectors][L]. From point to point v_point, m_point and n_in * vectors * L floats. With winograd.summed all points
- * become one outcome: v is the row of the first position's first cell, n_rows those of the outcome. */
+ * u[n_in][vectors][L]. From point to point v_point, m_point and n_in * vectors * L floats. */
 struct kernel_points {
     const float *v, *u;
     float *m;
     size_t v_block, v_point, m_point;
     uint32_t n_points, n_rows, n_in, vectors;
+};
+
+/* A convolution of cells (winograd.summed), whole: the products of n positions, added up over each cell's neighbours, and their
+ * ending. What it leaves is the activation y, or the rows `next` of the next convolution, or both, so that no pass is needed
+ * between two of them. */
+struct kernel_cells {
     const struct winograd *winograd;
+    const float *v,
+        *u; /* v: the row of the first position's first cell; blocks of channels v_block floats apart */
+    size_t v_block;
+    uint32_t n, n_in, vectors;
+    float *m;           /* room for the outcome of two positions, [outcome_rows][vectors][L] each */
+    const float *shift; /* [vectors][L] */
+    enum kernel_ending ending;
+    float *
+        y; /* of the first position, its first of these vectors; positions y_position floats apart. NULL: none */
+    size_t y_position;
+    float *means; /* of the first position; vectors means_block floats apart */
+    size_t means_block;
+    float *
+        next; /* the block of these vectors, laid out as v. NULL: none, and so it is with KERNEL_MEANS */
 };
 
 struct kernel {
@@ -103,15 +122,17 @@ struct kernel {
     /* m[n_rows][vectors][L] = rows v (blocks of channels v_block floats apart) times u[n_in][vectors][L]. */
     void (*product)(const float *v, size_t v_block, uint32_t n_rows, const float *u, uint32_t n_in,
                     uint32_t vectors, float *m);
-    void (*product_points)(const struct kernel_points *points);
+    void (*product_points)(const struct kernel_points *points); /* NULL: it has convolve_cells */
+    void (*convolve_cells)(const struct kernel_cells *cells);   /* NULL: it has product_points */
     /* x[vectors][cells][L] = relu(convolution + shift) */
     void (*input)(const struct kernel_input *input, const float *planes, float *x);
     /* rows ret[vectors][n_rows][L] (vectors ret_block floats apart) = m[n_rows][vectors][L] + bias, relu or not */
     void (*bias)(const float *m, uint32_t n_rows, uint32_t vectors, const float *bias, bool relu,
                  float *ret, size_t ret_block);
-    /* x = relu(sigmoid(excited) y + x + excited behind it): excited has 2 * blocks vectors, excited_block apart. */
-    void (*excite)(const float *excited, size_t excited_block, const float *y, uint32_t blocks,
-                   uint32_t cells, float *x);
+    /* x = relu(sigmoid(excited) y + x + excited behind it): excited has 2 * blocks vectors, excited_block apart. next: the
+     * rows of the next convolution, of cells, blocks next_block floats apart; NULL: none. */
+    void (*excite)(const struct winograd *w, const float *excited, size_t excited_block,
+                   const float *y, uint32_t blocks, float *x, float *next, size_t next_block);
     /* The dot product of weight[9][blocks][L] with the 3x3 cells around (row, column) of the activation x. */
     float (*dot)(const float *weight, const float *x, uint32_t blocks, uint32_t height,
                  uint32_t width, uint32_t row, uint32_t column);

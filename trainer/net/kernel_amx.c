@@ -12,12 +12,13 @@
 #define KERNEL_ROWS_1 16
 #define KERNEL_ROWS_2 12
 
-#define VECTOR_MAX        _mm512_max_ps
-#define VECTOR_NONZERO(x) _mm512_test_epi32_mask((__m512i)(x), (__m512i)(x))
-#define KERNEL_JOIN       join
-#define KERNEL_POINTS     product_tiles
-#define KERNEL_STEPS      TILE_PAIRS
-#define KERNEL_CELLS
+#define VECTOR_MAX         _mm512_max_ps
+#define VECTOR_NONZERO(x)  _mm512_test_epi32_mask((__m512i)(x), (__m512i)(x))
+#define KERNEL_JOIN        join
+#define KERNEL_STEPS       TILE_PAIRS
+#define KERNEL_CELLS       tiles_positions
+#define KERNEL_CELLS_BEGIN tiles_begin
+#define KERNEL_CELLS_END   _tile_release
 
 #include <cpuid.h>
 #include <immintrin.h>
@@ -75,7 +76,7 @@ struct panel {
 
 /* Two panels by two vectors of columns, or one of either. Where `ahead` is set, as much as is read of u is fetched from
  * there into the second cache. */
-INLINE void tiles_product(const struct kernel_points *p, const struct panel *first,
+INLINE void tiles_product(const struct kernel_cells *p, const struct panel *first,
                           const struct panel *second, bool two_vectors, const float *ahead)
 {
     const float *u = p->u;
@@ -141,53 +142,59 @@ static void configure(uint32_t height)
 /* A position's rows are cut into panels of the same height, because the tiles are configured once: it takes as long as a
  * dozen of their products. Where they do not divide the rows the last one overlaps the one before, and writes the same
  * bits once more. */
-struct cut {
-    uint32_t panels, height;
-    uint32_t position, panel; /* the next one */
-};
-
-static struct panel next_panel(const struct kernel_points *p, struct cut *cut)
+static uint32_t panels_of(const struct winograd *w)
 {
-    const struct winograd *w = p->winograd;
-    size_t position = cut->position;
-    uint32_t row = cut->panel * cut->height;
-    uint32_t last = w->outcome_rows - cut->height;
-    row = row < last ? row : last;
-    if (++cut->panel == cut->panels) {
-        cut->panel = 0;
-        cut->position++;
-    }
-    return (struct panel){p->v + (position * w->left_rows + row) * TILE_LANES,
-                          p->m + (position * w->outcome_rows + row) * p->vectors * TILE_LANES};
+    return (w->outcome_rows + TILE_ROWS - 1) / TILE_ROWS;
 }
 
-INLINE void all_panels(const struct kernel_points *p, bool two_vectors)
+static uint32_t panel_height(const struct winograd *w)
 {
-    uint32_t rows = p->winograd->outcome_rows;
-    struct cut cut = {.panels = (rows + TILE_ROWS - 1) / TILE_ROWS};
-    cut.height = (rows + cut.panels - 1) / cut.panels;
-    uint32_t n = p->n_rows / rows * cut.panels;
-    const float *ahead = p->u + (size_t)p->n_points * p->n_in * p->vectors * TILE_LANES;
-    configure(cut.height);
-    for (uint32_t i = 0; i < n; i += 2) {
-        struct panel first = next_panel(p, &cut);
-        if (i + 1 < n) {
-            struct panel second = next_panel(p, &cut);
+    return (w->outcome_rows + panels_of(w) - 1) / panels_of(w);
+}
+
+static void tiles_begin(const struct kernel_cells *p)
+{
+    configure(panel_height(p->winograd));
+}
+
+/* The i-th panel of the positions from that one on. */
+static struct panel panel_of(const struct kernel_cells *p, uint32_t position, uint32_t i)
+{
+    const struct winograd *w = p->winograd;
+    const size_t behind = i / panels_of(w);
+    uint32_t row = i % panels_of(w) * panel_height(w);
+    uint32_t last = w->outcome_rows - panel_height(w);
+    row = row < last ? row : last;
+    return (struct panel){
+        p->v + ((position + behind) * w->left_rows + row) * TILE_LANES,
+        p->m + (behind * w->outcome_rows + row) * p->vectors * TILE_LANES,
+    };
+}
+
+INLINE void all_panels(const struct kernel_cells *p, uint32_t position, uint32_t n,
+                       bool two_vectors)
+{
+    const uint32_t n_panels = n * panels_of(p->winograd);
+    const float *ahead =
+        position > 0 ? NULL : p->u + (size_t)POINTS * p->n_in * p->vectors * TILE_LANES;
+    for (uint32_t i = 0; i < n_panels; i += 2) {
+        const struct panel first = panel_of(p, position, i);
+        if (i + 1 < n_panels) {
+            const struct panel second = panel_of(p, position, i + 1);
             tiles_product(p, &first, &second, two_vectors, ahead);
         } else {
             tiles_product(p, &first, NULL, two_vectors, ahead);
         }
         ahead = NULL;
     }
-    _tile_release();
 }
 
-static void product_tiles(const struct kernel_points *points)
+static void tiles_positions(const struct kernel_cells *p, uint32_t position, uint32_t n)
 {
-    if (points->vectors == 2) {
-        all_panels(points, true);
+    if (p->vectors == 2) {
+        all_panels(p, position, n, true);
     } else {
-        all_panels(points, false);
+        all_panels(p, position, n, false);
     }
 }
 

@@ -128,8 +128,20 @@ INLINE void product_any(const float *v, size_t v_block, uint32_t n_rows, const f
     }
 }
 
-INLINE void product_all_points(const struct kernel_points *p, bool pairs)
+static void product(const float *v, size_t v_block, uint32_t n_rows, const float *u, uint32_t n_in,
+                    uint32_t vectors, float *m)
 {
+    product_any(v, v_block, n_rows, u, n_in, vectors, m, false);
+}
+
+#ifndef KERNEL_CELLS
+static void product_points(const struct kernel_points *p)
+{
+#ifdef KERNEL_PAIRS
+    const bool pairs = true;
+#else
+    const bool pairs = false;
+#endif
     const float *v = p->v;
     const float *u = p->u;
     float *m = p->m;
@@ -139,22 +151,5 @@ INLINE void product_all_points(const struct kernel_points *p, bool pairs)
         u += (size_t)p->n_in * p->vectors * LANES;
         m += p->m_point;
     }
-}
-
-static void product(const float *v, size_t v_block, uint32_t n_rows, const float *u, uint32_t n_in,
-                    uint32_t vectors, float *m)
-{
-    product_any(v, v_block, n_rows, u, n_in, vectors, m, false);
-}
-
-#ifndef KERNEL_POINTS
-#define KERNEL_POINTS product_points
-static void product_points(const struct kernel_points *points)
-{
-#ifdef KERNEL_PAIRS
-    product_all_points(points, true);
-#else
-    product_all_points(points, false);
-#endif
 }
 #endif

@@ -40,17 +40,60 @@ INLINE vec exponential(vec x)
     return (vec)((ivec)p + ((ivec)shifted << 23));
 }
 
-static void excite(const float *excited, size_t excited_block, const float *y, uint32_t blocks,
-                   uint32_t cells, float *x)
+/* Vectors of channels that go into the rows of a next convolution together. */
+#ifdef KERNEL_CELLS
+enum { EXCITED = JOINED };
+#else
+enum { EXCITED = 1 };
+#endif
+
+/* Vectors b to b + n of the channels. */
+INLINE void excite_vectors(const struct winograd *w, const float *excited, size_t excited_block,
+                           const float *y, uint32_t blocks, int n, float *x, float *next)
 {
-    for (uint32_t b = 0; b < blocks; b++) {
-        vec scale = 1.0F / (1.0F + exponential(-load(excited + b * excited_block)));
-        vec shift = load(excited + (blocks + b) * excited_block);
-        for (uint32_t cell = 0; cell < cells; cell++) {
-            store(x, relu(scale * load(y) + shift + load(x)));
+    size_t vector = (size_t)w->height * w->width * LANES;
+    vec scale[EXCITED];
+    vec shift[EXCITED];
+    UNROLL for (int k = 0; k < n; k++)
+    {
+        const float *at = excited + (size_t)k * excited_block;
+        scale[k] = 1.0F / (1.0F + exponential(-load(at)));
+        shift[k] = load(at + blocks * excited_block);
+    }
+    for (uint32_t row = 0; row < w->height; row++) {
+        for (uint32_t column = 0; column < w->width; column++) {
+            vec cell[2] = {zero(), zero()};
+            UNROLL for (int k = 0; k < n; k++)
+            {
+                float *to = x + (size_t)k * vector;
+                cell[k] = relu(scale[k] * load(y + (size_t)k * vector) + shift[k] + load(to));
+                store(to, cell[k]);
+            }
+            if (next != NULL) {
+                store_point(next, &cell[0], &cell[1]);
+                next += LANES;
+            }
             x += LANES;
             y += LANES;
         }
+        next = next == NULL ? NULL : next + LANES; /* over the column of zeros */
+    }
+}
+
+static void excite(const struct winograd *w, const float *excited, size_t excited_block,
+                   const float *y, uint32_t blocks, float *x, float *next, size_t next_block)
+{
+    size_t vector = (size_t)w->height * w->width * LANES;
+    for (uint32_t b = 0; b < blocks; b += EXCITED) {
+        const float *from = excited + b * excited_block;
+        if (EXCITED == 1 || blocks - b == 1) {
+            excite_vectors(w, from, excited_block, y, blocks, 1, x, next);
+        } else {
+            excite_vectors(w, from, excited_block, y, blocks, EXCITED, x, next);
+        }
+        x += EXCITED * vector;
+        y += EXCITED * vector;
+        next = next == NULL ? NULL : next + next_block;
     }
 }
 
@@ -89,7 +132,11 @@ const struct kernel KERNEL = {
     .tile_size = KERNEL_TILES,
     .tiles = KERNEL_TRANSFORMS,
     .product = product,
-    .product_points = KERNEL_POINTS,
+#ifdef KERNEL_CELLS
+    .convolve_cells = convolve_cells,
+#else
+    .product_points = product_points,
+#endif
     .input = input,
     .bias = add_bias,
     .excite = excite,

@@ -10,8 +10,9 @@ enum { LANES = VECTOR_LANES };
 /* A kernel of KERNEL_BF16 multiplies pairs of bf16; its .c defines functions behind the first and one of the others:
  *   KERNEL_JOIN(low, high)            32 bf16 in a vec, low's 16 first, rounded to nearest even
  *   KERNEL_PAIRS(sum, pair, weights)  sum + the products of one pair with each lane's pair of weights
- *   KERNEL_POINTS(points)             all of kernel.product_points, of KERNEL_STEPS steps or a multiple; with
- *                                     KERNEL_CELLS it sums over cells (winograd.h)
+ *   KERNEL_CELLS(cells, first, n)     of a kernel of cells (winograd.h): the products of n positions, 1 or 2, summed, of
+ *                                     KERNEL_STEPS steps or a multiple; KERNEL_CELLS_BEGIN(cells) and KERNEL_CELLS_END()
+ *                                     stand around those of a convolution
  * JOINED vectors of channels become one vector of a product's rows. */
 #ifndef KERNEL_STEPS
 #define KERNEL_STEPS 1
@@ -33,14 +34,13 @@ INLINE void store_point(float *v, const vec *low, const vec *high)
 #endif
 }
 
-/* A cell of a convolution into the activation; returns what it adds to the means. */
-INLINE vec end_cell(vec value, enum kernel_ending ending, float *y)
+/* What becomes of a cell of a convolution; y[at] is what it was before. */
+INLINE vec ended_cell(vec value, enum kernel_ending ending, const float *y, size_t at)
 {
     if (ending == KERNEL_RESIDUAL) {
-        value += load(y);
+        value += load(y + at);
     }
-    store(y, ending == KERNEL_MEANS ? value : relu(value));
-    return ending == KERNEL_MEANS ? value : zero();
+    return ending == KERNEL_MEANS ? value : relu(value);
 }
 
 #endif

@@ -100,8 +100,10 @@ INLINE vec inverse_tile(const float *m, size_t m_point, vec shift, enum kernel_e
         UNROLL for (int j = 0; j < tile_width; j++)
         {
             if (top + i < height && left + j < width) {
-                float *to = y + (size_t)((top + i) * width + left + j) * LANES;
-                total += end_cell(o[j] + shift, ending, to);
+                const size_t at = (size_t)((top + i) * width + left + j) * LANES;
+                const vec cell = ended_cell(o[j] + shift, ending, y, at);
+                store(y + at, cell);
+                total += cell;
             }
         }
     }
