@@ -116,21 +116,48 @@ void inference_destroy(struct inference *inf)
 
 /* ---- running ---- */
 
-/* What comes of a convolution, and who reads it. */
+/* What comes of a convolution. */
 enum outcome {
-    ACTIVATION = 1, /* y */
-    ROWS = 2,       /* the rows of another convolution, of cells: the next one begins with them */
+    ACTIVATION = 1, /* y, which others read than a convolution */
+    LEFT = 2,       /* the left side of the next convolution's product: it begins with that */
 };
 
-static size_t rows_block(const struct inference *inf)
+/* Floats from a block of channels of the left side to the next. */
+static size_t left_block(const struct inference *inf, uint32_t n)
 {
-    return inference_left_rows(inf, inf->chunk) * inf->kernel->lanes;
+    return inference_left_rows(inf, n) * inf->kernel->lanes;
 }
 
-/* The first position's first row. */
-static float *rows_of(const struct inference *inf, float *rows)
+/* A position's first row. */
+static float *left_rows(const struct inference *inf, float *v, uint32_t position)
 {
-    return rows + (size_t)inf->winograd.edge * inf->kernel->lanes;
+    const struct winograd *w = &inf->winograd;
+    return v + (w->edge + (size_t)position * w->left_rows) * inf->kernel->lanes;
+}
+
+static size_t left_point(const struct inference *inf, uint32_t n)
+{
+    return left_block(inf, n) * inf->point_blocks + INFERENCE_POINT_PADDING;
+}
+
+/* The left side out of the activations x. All positions at once: each behind what made its activation, while that is near, is no
+ * faster, but for small nets a fiftieth slower. */
+static void transform(const struct inference *inf, uint32_t n, const float *x)
+{
+    const struct winograd *w = &inf->winograd;
+    for (uint32_t i = 0; i < n; i++) {
+        inf->kernel->tiles[w->shape].transform(w, x + i * inf->activation, inf->channel_blocks,
+                                               left_rows(inf, inf->v, i), left_point(inf, n),
+                                               left_block(inf, n));
+    }
+}
+
+/* `next_v` has been written: it is what the next convolution reads. */
+static void turn_left(struct inference *inf)
+{
+    float *v = inf->v;
+    inf->v = inf->next_v;
+    inf->next_v = v;
 }
 
 static void run_cells(struct inference *inf, const struct weights *weights, uint32_t n,
@@ -139,15 +166,16 @@ static void run_cells(struct inference *inf, const struct weights *weights, uint
     const struct kernel *kernel = inf->kernel;
     const struct winograd *w = &inf->winograd;
     size_t lanes = kernel->lanes;
+    float *next = left_rows(inf, inf->next_v, 0);
     const float *u = weights->data;
     for (uint32_t k = 0; k < weights->vectors; k += kernel->vectors) {
         uint32_t vectors =
             weights->vectors - k < kernel->vectors ? weights->vectors - k : kernel->vectors;
         kernel->convolve_cells(&(struct kernel_cells){
             .winograd = w,
-            .v = rows_of(inf, inf->v),
+            .v = left_rows(inf, inf->v, 0),
             .u = u,
-            .v_block = rows_block(inf),
+            .v_block = left_block(inf, n),
             .n = n,
             .n_in = weights->steps,
             .vectors = vectors,
@@ -158,35 +186,21 @@ static void run_cells(struct inference *inf, const struct weights *weights, uint
             .y_position = inf->activation,
             .means = inf->means + (size_t)k * n * lanes,
             .means_block = n * lanes,
-            .next = (outcome & ROWS) == 0
-                        ? NULL
-                        : rows_of(inf, inf->next_v) + k / kernel->joined * rows_block(inf),
+            .next = (outcome & LEFT) == 0 ? NULL : next + k / kernel->joined * left_block(inf, n),
         });
         u += (size_t)w->points * weights->steps * vectors * lanes;
     }
+    if ((outcome & LEFT) != 0) {
+        turn_left(inf);
+    }
 }
 
-/* `next_v` has been written: it is what the next convolution reads. */
-static void turn_rows(struct inference *inf)
-{
-    float *v = inf->v;
-    inf->v = inf->next_v;
-    inf->next_v = v;
-}
-
-static void run_points(struct inference *inf, const struct weights *weights, const float *x,
-                       uint32_t n, enum kernel_ending ending, float *y)
+static void run_points(struct inference *inf, const struct weights *weights, uint32_t n,
+                       enum kernel_ending ending, unsigned outcome, float *y)
 {
     const struct kernel *kernel = inf->kernel;
     const struct winograd *w = &inf->winograd;
-    const struct kernel_tile *tile = &kernel->tiles[w->shape];
     size_t lanes = kernel->lanes;
-    size_t v_block = inference_left_rows(inf, n) * lanes;
-    size_t v_point = v_block * inf->point_blocks + INFERENCE_POINT_PADDING;
-    for (uint32_t i = 0; i < n; i++) {
-        tile->transform(w, x + i * inf->activation, inf->channel_blocks,
-                        inf->v + (size_t)i * w->left_rows * lanes, v_point, v_block);
-    }
     const float *u = weights->data;
     for (uint32_t k = 0; k < weights->vectors; k += kernel->vectors) {
         uint32_t vectors =
@@ -195,8 +209,8 @@ static void run_points(struct inference *inf, const struct weights *weights, con
         kernel->product_points(&(struct kernel_points){.v = inf->v,
                                                        .u = u,
                                                        .m = inf->m,
-                                                       .v_block = v_block,
-                                                       .v_point = v_point,
+                                                       .v_block = left_block(inf, n),
+                                                       .v_point = left_point(inf, n),
                                                        .m_point = m_point,
                                                        .n_points = w->points,
                                                        .n_rows = n * w->outcome_rows,
@@ -204,37 +218,26 @@ static void run_points(struct inference *inf, const struct weights *weights, con
                                                        .vectors = vectors});
         u += (size_t)w->points * weights->steps * vectors * lanes;
         for (uint32_t i = 0; i < n; i++) {
-            tile->inverse(w, inf->m + (size_t)i * w->outcome_rows * vectors * lanes, m_point,
-                          vectors, weights->shift + k * lanes, ending,
-                          y + i * inf->activation + (size_t)k * inf->cells * lanes,
-                          inf->means + ((size_t)k * n + i) * lanes, n * lanes);
+            kernel->tiles[w->shape].inverse(
+                w, inf->m + (size_t)i * w->outcome_rows * vectors * lanes, m_point, vectors,
+                weights->shift + k * lanes, ending,
+                y + i * inf->activation + (size_t)k * inf->cells * lanes,
+                inf->means + ((size_t)k * n + i) * lanes, n * lanes);
         }
     }
-}
-
-/* y of n positions = 3x3 convolution of x, or of the rows that the one before left; means with KERNEL_MEANS only. */
-static void run_conv(struct inference *inf, const struct weights *weights, const float *x,
-                     uint32_t n, enum kernel_ending ending, unsigned outcome, float *y)
-{
-    if (!inf->winograd.summed) {
-        run_points(inf, weights, x, n, ending, y);
-        return;
-    }
-    run_cells(inf, weights, n, ending, outcome, y);
-    if ((outcome & ROWS) != 0) {
-        turn_rows(inf);
+    if ((outcome & LEFT) != 0) {
+        transform(inf, n, y);
     }
 }
 
-/* The first convolution's rows. */
-static void begin_rows(struct inference *inf, uint32_t n)
+/* A 3x3 convolution of n positions, whose left side is there. Means with KERNEL_MEANS only. */
+static void run_conv(struct inference *inf, const struct weights *weights, uint32_t n,
+                     enum kernel_ending ending, unsigned outcome, float *y)
 {
-    const struct winograd *w = &inf->winograd;
-    for (uint32_t i = 0; w->summed && i < n; i++) {
-        inf->kernel->tiles[w->shape].transform(w, inf->x + i * inf->activation, inf->channel_blocks,
-                                               rows_of(inf, inf->v) +
-                                                   (size_t)i * w->left_rows * inf->kernel->lanes,
-                                               0, rows_block(inf));
+    if (inf->winograd.summed) {
+        run_cells(inf, weights, n, ending, outcome, y);
+    } else {
+        run_points(inf, weights, n, ending, outcome, y);
     }
 }
 
@@ -255,26 +258,35 @@ static void run_dense(struct inference *inf, const struct weights *weights, cons
     }
 }
 
+/* x += the excited y, and the left side of the next convolution. */
+static void run_excite(struct inference *inf, uint32_t n)
+{
+    const bool summed = inf->winograd.summed;
+    size_t lanes = inf->kernel->lanes;
+    for (uint32_t i = 0; i < n; i++) {
+        inf->kernel->excite(&inf->winograd, inf->excited + i * lanes, n * lanes,
+                            inf->y + i * inf->activation, inf->channel_blocks,
+                            inf->x + i * inf->activation,
+                            summed ? left_rows(inf, inf->next_v, i) : NULL, left_block(inf, n));
+    }
+    if (summed) {
+        turn_left(inf);
+    } else {
+        transform(inf, n, inf->x);
+    }
+}
+
 static void run_block(struct inference *inf, const struct block *block, uint32_t n)
 {
-    const struct winograd *w = &inf->winograd;
-    size_t lanes = inf->kernel->lanes;
-    run_conv(inf, &block->conv1, inf->x, n, KERNEL_RELU, ROWS, inf->y);
+    run_conv(inf, &block->conv1, n, KERNEL_RELU, LEFT, inf->y);
     if (inf->arch.se_channels == 0) {
-        run_conv(inf, &block->conv2, inf->y, n, KERNEL_RESIDUAL, ACTIVATION | ROWS, inf->x);
+        run_conv(inf, &block->conv2, n, KERNEL_RESIDUAL, ACTIVATION | LEFT, inf->x);
         return;
     }
-    run_conv(inf, &block->conv2, inf->y, n, KERNEL_MEANS, ACTIVATION, inf->y);
+    run_conv(inf, &block->conv2, n, KERNEL_MEANS, ACTIVATION, inf->y);
     run_dense(inf, &block->squeeze, inf->means, n, true, inf->squeezed);
     run_dense(inf, &block->excite, inf->squeezed, n, false, inf->excited);
-    for (uint32_t i = 0; i < n; i++) {
-        float *next =
-            w->summed ? rows_of(inf, inf->next_v) + (size_t)i * w->left_rows * lanes : NULL;
-        inf->kernel->excite(w, inf->excited + i * lanes, n * lanes, inf->y + i * inf->activation,
-                            inf->channel_blocks, inf->x + i * inf->activation, next,
-                            rows_block(inf));
-    }
-    turn_rows(inf);
+    run_excite(inf, n);
 }
 
 static float logit(struct inference *inf, const float *y, uint32_t index)
@@ -292,7 +304,7 @@ static void run_policy(struct inference *inf, uint32_t n, const struct inference
                        float *ret)
 {
     uint32_t size = net_policy_size(&inf->arch);
-    run_conv(inf, &inf->policy1, inf->x, n, KERNEL_RELU, ACTIVATION, inf->y);
+    run_conv(inf, &inf->policy1, n, KERNEL_RELU, ACTIVATION, inf->y);
     for (uint32_t i = 0; i < n; i++, ret += size) {
         const float *y = inf->y + i * inf->activation;
         if (wanted == NULL) {
@@ -400,7 +412,7 @@ void inference_run(struct inference *inf, const float *planes, uint32_t n,
         for (uint32_t i = 0; i < now; i++) {
             inf->kernel->input(&inf->input, planes + i * planes_size, inf->x + i * inf->activation);
         }
-        begin_rows(inf, now);
+        transform(inf, now, inf->x);
         for (uint32_t b = 0; b < inf->arch.blocks; b++) {
             run_block(inf, &inf->blocks[b], now);
         }
