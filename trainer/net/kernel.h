@@ -87,24 +87,24 @@ struct kernel_points {
 };
 
 /* A convolution of cells (winograd.summed), whole: the products of n positions, added up over each cell's neighbours, and their
- * ending. What it leaves is the activation y, or the rows `next` of the next convolution, or both, so that no pass is needed
- * between two of them. */
+ * ending. What it leaves is the activation y (KERNEL_MEANS), or the rows `next` of the next convolution, so that no pass is
+ * needed between two of them (KERNEL_RELU: one of the two), or both (KERNEL_RESIDUAL). */
 struct kernel_cells {
     const struct winograd *winograd;
-    const float *v,
-        *u; /* v: the row of the first position's first cell; blocks of channels v_block floats apart */
+    const float
+        *v; /* the row of the first position's first cell; blocks of channels v_block apart */
+    const float *u;
     size_t v_block;
     uint32_t n, n_in, vectors;
     float *m;           /* room for the outcome of two positions, [outcome_rows][vectors][L] each */
     const float *shift; /* [vectors][L] */
     enum kernel_ending ending;
     float *
-        y; /* of the first position, its first of these vectors; positions y_position floats apart. NULL: none */
+        y; /* of the first position, from these vectors on; positions y_position apart. NULL: none */
     size_t y_position;
     float *means; /* of the first position; vectors means_block floats apart */
     size_t means_block;
-    float *
-        next; /* the block of these vectors, laid out as v. NULL: none, and so it is with KERNEL_MEANS */
+    float *next; /* the block of these vectors, laid out as v. NULL: none */
 };
 
 struct kernel {

@@ -80,18 +80,12 @@ INLINE void end_position(const struct kernel_cells *c, uint32_t position, const 
     case KERNEL_RELU:
         if (next == NULL) {
             end_cells(c, m, vectors, KERNEL_RELU, true, false, y, means, next);
-        } else if (y == NULL) {
-            end_cells(c, m, vectors, KERNEL_RELU, false, true, y, means, next);
         } else {
-            end_cells(c, m, vectors, KERNEL_RELU, true, true, y, means, next);
+            end_cells(c, m, vectors, KERNEL_RELU, false, true, y, means, next);
         }
         break;
     case KERNEL_RESIDUAL:
-        if (next == NULL) {
-            end_cells(c, m, vectors, KERNEL_RESIDUAL, true, false, y, means, next);
-        } else {
-            end_cells(c, m, vectors, KERNEL_RESIDUAL, true, true, y, means, next);
-        }
+        end_cells(c, m, vectors, KERNEL_RESIDUAL, true, true, y, means, next);
         break;
     case KERNEL_MEANS:
         end_cells(c, m, vectors, KERNEL_MEANS, true, false, y, means, next);
