@@ -412,21 +412,11 @@ static int forbid_early_threads(struct error *err)
 /* The children learn of inference.kernel and inference.precision through their environment. */
 static int choose_kernel(const struct daemon *d, struct error *err)
 {
-    static const char *const names[] = {[CONFIG_KERNEL_AUTO] = NULL,
-                                        [CONFIG_KERNEL_AMX] = "amx",
-                                        [CONFIG_KERNEL_AVX512] = "avx512",
-                                        [CONFIG_KERNEL_AVX2] = "avx2",
-                                        [CONFIG_KERNEL_PLAIN] = "plain"};
-    static const char *const precisions[] = {[CONFIG_PRECISION_AUTO] = "auto",
-                                             [CONFIG_PRECISION_FP32] = "fp32",
-                                             [CONFIG_PRECISION_BF16] = "bf16"};
-    const char *name = names[d->config.inference_kernel];
     const struct kernel *kernel = NULL;
 
-    if (name != NULL && setenv("QZD_KERNEL", name, 1) < 0) {
-        return error_set(err, ERROR_NO_MEMORY, "no memory for the children's environment");
-    }
-    if (setenv("QZD_PRECISION", precisions[d->config.inference_precision], 1) < 0) {
+    if ((d->config.inference_kernel != CONFIG_KERNEL_AUTO &&
+         setenv("QZD_KERNEL", config_kernel_words[d->config.inference_kernel], 1) < 0) ||
+        setenv("QZD_PRECISION", config_precision_words[d->config.inference_precision], 1) < 0) {
         return error_set(err, ERROR_NO_MEMORY, "no memory for the children's environment");
     }
     int r = kernel_choose(&kernel, err);

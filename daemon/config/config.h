@@ -47,6 +47,8 @@ enum config_kernel {
 };
 /* Of trainer/net/kernel.h; auto: as kernel_choose() has it. */
 enum config_precision { CONFIG_PRECISION_AUTO, CONFIG_PRECISION_FP32, CONFIG_PRECISION_BF16 };
+/* The two as the file and the environment have them; ended by NULL. */
+extern const char *const config_kernel_words[], *const config_precision_words[];
 enum config_gate { CONFIG_GATE_NONE, CONFIG_GATE_ELO, CONFIG_GATE_SPRT };
 
 /* Whom a new net meets: so many generations back, or one of these. Each once. */

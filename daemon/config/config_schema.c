@@ -10,11 +10,11 @@ static const char *const q_words[] = {
     [Q_ROOT] = "root", [Q_BEST] = "best", [Q_GREEDY] = "greedy", NULL};
 static const char *const optimizer_words[] = {
     [OPTIMIZER_ADAMW] = "adamw", [OPTIMIZER_SGD] = "sgd", NULL};
-static const char *const kernel_words[] = {
+const char *const config_kernel_words[] = {
     [CONFIG_KERNEL_AUTO] = "auto",     [CONFIG_KERNEL_AMX] = "amx",
     [CONFIG_KERNEL_AVX512] = "avx512", [CONFIG_KERNEL_AVX2] = "avx2",
     [CONFIG_KERNEL_PLAIN] = "plain",   NULL};
-static const char *const precision_words[] = {[CONFIG_PRECISION_AUTO] = "auto",
+const char *const config_precision_words[] = {[CONFIG_PRECISION_AUTO] = "auto",
                                               [CONFIG_PRECISION_FP32] = "fp32",
                                               [CONFIG_PRECISION_BF16] = "bf16",
                                               NULL};
@@ -238,12 +238,12 @@ const struct config_key config_keys[] = {
     {"control.http", .type = CONFIG_TYPE_WORD, .words = only_off, RESTART,
      .doc = "HTTP over TCP; there is nothing else to choose yet."},
 
-    {"inference.kernel", WORD(inference_kernel, kernel_words), RESTART,
+    {"inference.kernel", WORD(inference_kernel, config_kernel_words), RESTART,
      .doc =
          "What computes nets: amx (bf16 only), avx512, avx2 (with FMA) or plain; auto = the best "
          "that the processor can run in the precision. Results differ between them in the last "
          "bits."},
-    {"inference.precision", WORD(inference_precision, precision_words), RESTART,
+    {"inference.precision", WORD(inference_precision, config_precision_words), RESTART,
      .doc = "What is multiplied in a net's convolutions: fp32, or bf16 (faster; needs a processor "
             "with AVX512-BF16, and is much faster on one with AMX); auto = bf16 by AMX where the "
             "processor and inference.kernel allow it, else fp32. In bf16 each net is checked over "

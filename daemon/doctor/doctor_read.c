@@ -350,7 +350,7 @@ static void read_net(const struct doctor_source *source, const struct game *game
     (void)one_number(source->db, "SELECT generation FROM nets WHERE id = ?1", sampled->net_id, 0,
                      &generation, NULL);
     ret->generation = (uint32_t)generation;
-    int64_t rounding = DOCTOR_FP32; /* the coarsest of its searches */
+    int64_t rounding = DOCTOR_FP32; /* the coarsest of its searches, numbered as the enum is */
     (void)one_number(
         source->db,
         "SELECT max(CASE WHEN kernel LIKE 'direct-bf16/%' THEN 1 "

@@ -118,7 +118,7 @@ void inference_destroy(struct inference *inf)
 
 /* What comes of a convolution. */
 enum outcome {
-    ACTIVATION = 1, /* y, which others read than a convolution */
+    ACTIVATION = 1, /* y; by Winograd it is always made */
     LEFT = 2,       /* the left side of the next convolution's product: it begins with that */
 };
 

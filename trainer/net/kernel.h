@@ -51,9 +51,9 @@ struct kernel_tile {
      * and blocks of channels v_block floats apart; v is the place of its first tile. */
     void (*transform)(const struct winograd *w, const float *x, uint32_t blocks, float *v,
                       size_t v_point, size_t v_block);
-    /* (Not of cells.) The activation y[vectors][cells][L] of one position from the outcome m[point][outcome_rows][vectors][L], points
+    /* The activation y[vectors][cells][L] of one position from the outcome m[point][outcome_rows][vectors][L], points
      * m_point floats apart; m is the place of its first tile. shift[vectors][L]. means (KERNEL_MEANS): vectors
-     * means_block floats apart. */
+     * means_block floats apart. NULL of cells. */
     void (*inverse)(const struct winograd *w, const float *m, size_t m_point, uint32_t vectors,
                     const float *shift, enum kernel_ending ending, float *y, float *means,
                     size_t means_block);
@@ -154,7 +154,8 @@ const struct kernel *kernel_by_id(const char *id);
 
 /* Which one the environment asks for: QZD_KERNEL (a name; unset or empty: the best) and QZD_PRECISION ("fp32", "bf16",
  * "auto": bf16 by AMX, which is faster by half and more and costs no strength (README.md), else fp32; unset or empty:
- * fp32), as the daemon sets them for its children from inference.kernel and inference.precision. ERROR_UNSUPPORTED names what is wrong with either. */
+ * fp32), as the daemon sets them for its children from inference.kernel and inference.precision. ERROR_UNSUPPORTED names
+ * what is wrong with either. */
 int kernel_choose(const struct kernel **ret, struct error *err);
 /* The same choice in fp32 (of amx, which has none, the best), what a net is computed by whose values bf16 would change
  * too much. */

@@ -142,28 +142,29 @@ static void configure(uint32_t height)
 /* A position's rows are cut into panels of the same height, because the tiles are configured once: it takes as long as a
  * dozen of their products. Where they do not divide the rows the last one overlaps the one before, and writes the same
  * bits once more. */
-static uint32_t panels_of(const struct winograd *w)
-{
-    return (w->outcome_rows + TILE_ROWS - 1) / TILE_ROWS;
-}
+struct cut {
+    uint32_t panels, height;
+};
 
-static uint32_t panel_height(const struct winograd *w)
+static struct cut cut_of(const struct winograd *w)
 {
-    return (w->outcome_rows + panels_of(w) - 1) / panels_of(w);
+    const uint32_t panels = (w->outcome_rows + TILE_ROWS - 1) / TILE_ROWS;
+    return (struct cut){panels, (w->outcome_rows + panels - 1) / panels};
 }
 
 static void tiles_begin(const struct kernel_cells *p)
 {
-    configure(panel_height(p->winograd));
+    configure(cut_of(p->winograd).height);
 }
 
-/* The i-th panel of the positions from that one on. */
-static struct panel panel_of(const struct kernel_cells *p, uint32_t position, uint32_t i)
+/* The i-th panel of two positions, that one and the next. */
+static struct panel panel_of(const struct kernel_cells *p, struct cut cut, uint32_t position,
+                             uint32_t i)
 {
     const struct winograd *w = p->winograd;
-    const size_t behind = i / panels_of(w);
-    uint32_t row = i % panels_of(w) * panel_height(w);
-    uint32_t last = w->outcome_rows - panel_height(w);
+    const size_t behind = i < cut.panels ? 0 : 1;
+    uint32_t row = (i < cut.panels ? i : i - cut.panels) * cut.height;
+    uint32_t last = w->outcome_rows - cut.height;
     row = row < last ? row : last;
     return (struct panel){
         p->v + ((position + behind) * w->left_rows + row) * TILE_LANES,
@@ -174,13 +175,14 @@ static struct panel panel_of(const struct kernel_cells *p, uint32_t position, ui
 INLINE void all_panels(const struct kernel_cells *p, uint32_t position, uint32_t n,
                        bool two_vectors)
 {
-    const uint32_t n_panels = n * panels_of(p->winograd);
+    const struct cut cut = cut_of(p->winograd);
+    const uint32_t n_panels = n * cut.panels;
     const float *ahead =
         position > 0 ? NULL : p->u + (size_t)POINTS * p->n_in * p->vectors * TILE_LANES;
     for (uint32_t i = 0; i < n_panels; i += 2) {
-        const struct panel first = panel_of(p, position, i);
+        const struct panel first = panel_of(p, cut, position, i);
         if (i + 1 < n_panels) {
-            const struct panel second = panel_of(p, position, i + 1);
+            const struct panel second = panel_of(p, cut, position, i + 1);
             tiles_product(p, &first, &second, two_vectors, ahead);
         } else {
             tiles_product(p, &first, NULL, two_vectors, ahead);
